@@ -1,0 +1,96 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One SwiftPM target for each module of Docs/ARCHITECTURE.md; arrows point down only.
+/// A target lists every module it imports, so a missing line here is a compile error there.
+let package = Package(
+  name: "pangate",
+  products: [
+    .executable(name: "pangate", targets: ["pangate"]),
+    .executable(name: "pangate-bench", targets: ["pangate-bench"]),
+    .library(name: "PangateCore", targets: [
+      "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
+      "BorderRouter",
+    ]),
+    .library(name: "PangateHost", targets: ["Bridge", "Radio", "Relay"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
+    .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+  ],
+  targets: [
+    // System libraries.
+    .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+    // The sans-I/O core.
+    .target(name: "Wire"),
+    .target(name: "IEEE802154", dependencies: ["Wire", "CCrypto"]),
+    .target(name: "IPv6", dependencies: ["Wire"]),
+    .target(name: "SixLoWPAN", dependencies: ["Wire", "IEEE802154", "IPv6"]),
+    .target(name: "CoAP", dependencies: ["Wire"]),
+    .target(
+      name: "COSE",
+      dependencies: ["Wire", "CCrypto", .product(name: "Crypto", package: "swift-crypto")]),
+    .target(
+      name: "Envelope",
+      dependencies: [
+        "Wire", "COSE", .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "X509", package: "swift-certificates"),
+        .product(name: "SwiftASN1", package: "swift-asn1"),
+      ]),
+    .target(name: "Queue", dependencies: ["Wire", "Envelope"]),
+    .target(
+      name: "BorderRouter", dependencies: ["Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP"]),
+    .target(
+      name: "Bridge",
+      dependencies: ["Wire", "IEEE802154", "IPv6", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter"]),
+
+    // The thin shell.
+    .target(name: "Radio", dependencies: ["Wire", "IEEE802154", "IPv6", "CPcap"]),
+    .target(
+      name: "Relay",
+      dependencies: [
+        "Wire", "COSE", "Envelope", "CoAP", "Queue", .product(name: "GRDB", package: "GRDB.swift"),
+      ]),
+    .executableTarget(
+      name: "pangate",
+      dependencies: [
+        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
+        "BorderRouter", "Bridge", "Radio", "Relay",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
+      ]),
+    .executableTarget(
+      name: "pangate-bench",
+      dependencies: ["Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "BorderRouter", "Radio"]),
+
+    // Tests.
+    .target(name: "TestSupport", dependencies: ["Wire"], path: "Tests/TestSupport"),
+  ]
+)
+
+/// Tests of module X live in Tests/XTests.
+for module in [
+  "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter",
+  "Bridge", "Radio", "Relay", "pangate",
+] {
+  guard let subject = package.targets.first(where: { $0.name == module }) else { continue }
+  package.targets.append(
+    .testTarget(
+      name: module + "Tests", dependencies: subject.dependencies + [.byName(name: module), "TestSupport"]))
+}
+
+for target in package.targets where target.type != .system {
+  target.swiftSettings = [
+    .enableExperimentalFeature("Lifetimes"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .strictMemorySafety(),
+  ]
+}
