@@ -2,7 +2,7 @@ import Wire
 
 /// A 128-bit IPv6 address as two words in network order significance.
 @frozen
-public struct IPv6Address: Hashable, Sendable, Comparable {
+public struct IPv6Address: Hashable, Sendable, Comparable, WireValue {
   /// The first 64 bits: the prefix of a /64.
   public var high: UInt64
   /// The last 64 bits: the interface identifier.
@@ -20,6 +20,9 @@ public struct IPv6Address: Hashable, Sendable, Comparable {
     high = try reader.u64()
     low = try reader.u64()
   }
+
+  /// 16 bytes.
+  @inlinable public var encodedLength: Int { 16 }
 
   @inlinable
   @_lifetime(writer: copy writer)
