@@ -4,10 +4,9 @@ import os
 import time
 
 import cbor2
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cwt import COSE, COSEKey, Recipient
+from cwt import COSE, COSEKey, Recipient, VerifyError
 
 import detcbor
 from identity import point
@@ -64,29 +63,62 @@ def seal(payload, content_format, to, protected):
     """COSE_Encrypt0 (HPKE-0) for one recipient, COSE_Encrypt with A128GCM and HPKE-0-KE for several."""
     if len(to) == 1:
         sealed = COSE.new().encode(
-            payload, _hpke_key(to[0].agreement.public_key(), 35), protected={1: 35, 3: content_format},
-            unprotected={}, external_aad=protected)
+            payload,
+            _hpke_key(to[0].agreement.public_key(), 35),
+            protected={1: 35, 3: content_format},
+            unprotected={},
+            external_aad=protected,
+        )
     else:
         recipients = [
             Recipient.new(
-                protected={1: 46, 4: peer.fp8}, unprotected={},
-                recipient_key=_hpke_key(peer.agreement.public_key(), 46))
+                protected={1: 46, 4: peer.fp8},
+                unprotected={},
+                recipient_key=_hpke_key(peer.agreement.public_key(), 46),
+            )
             for peer in to
         ]
         sealed = COSE.new().encode(
-            payload, COSEKey.from_symmetric_key(alg="A128GCM"), protected={1: 1, 3: content_format},
-            unprotected={5: os.urandom(12)}, recipients=recipients, external_aad=protected)
+            payload,
+            COSEKey.from_symmetric_key(alg="A128GCM"),
+            protected={1: 1, 3: content_format},
+            unprotected={5: os.urandom(12)},
+            recipients=recipients,
+            external_aad=protected,
+        )
     return detcbor.dumps(cbor2.loads(sealed))
 
 
-def make(sender, cls, to, seq, content_format, payload, iat=None, ttl=3600, flags=0, ext=None, full=False,
-         signing_key=None, plain_inside=False):
+def make(
+    sender,
+    cls,
+    to,
+    seq,
+    content_format,
+    payload,
+    iat=None,
+    ttl=3600,
+    flags=0,
+    ext=None,
+    full=False,
+    signing_key=None,
+    plain_inside=False,
+):
     """A signed envelope. `full` names the parties by fp instead of fp8; `signing_key` forges;
     `plain_inside` claims to be confidential and is not."""
     confidential = cls == CONFIDENTIAL and not plain_inside
     protected = _protected(
-        sender, cls, to, seq, None if confidential else content_format,
-        int(time.time()) if iat is None else iat, ttl, flags, ext, full)
+        sender,
+        cls,
+        to,
+        seq,
+        None if confidential else content_format,
+        int(time.time()) if iat is None else iat,
+        ttl,
+        flags,
+        ext,
+        full,
+    )
     if confidential:
         payload = seal(payload, content_format, to, protected)
     return _sign(protected, payload, signing_key or sender.signing)
@@ -106,6 +138,7 @@ class Envelope:
             raise Rejected("coseStructure")
         if not isinstance(outer, cbor2.CBORTag) or outer.tag != 18:
             raise Rejected("coseTagMissing")
+        self.data = data
         self.protected, unprotected, self.payload, self.signature = outer.value
         if unprotected:
             raise Rejected("coseUnprotectedNotEmpty")
@@ -117,12 +150,12 @@ class Envelope:
         self.ext = sac[6] if len(sac) > 6 else {}
 
     def verify(self, public_key):
-        to_be_signed = detcbor.dumps(["Signature1", self.protected, b"", self.payload])
-        signature = utils.encode_dss_signature(
-            int.from_bytes(self.signature[:32], "big"), int.from_bytes(self.signature[32:], "big"))
+        """By cwt, which had no part in making the signature."""
+        raw = point(public_key)
+        key = COSEKey.new({1: 2, 3: -7, -1: 1, -2: raw[1:33], -3: raw[33:]})
         try:
-            public_key.verify(signature, to_be_signed, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature as error:
+            COSE.new().decode(self.data, key)
+        except VerifyError as error:
             raise Rejected("coseSignatureInvalid") from error
 
     def open(self, recipient):
@@ -133,8 +166,10 @@ class Envelope:
         header = cbor2.loads(inner.value[0])
         if inner.tag == 16:
             plaintext = COSE.new().decode(
-                self.payload, _open_key(recipient.agreement, 35), external_aad=self.protected)
+                self.payload, _open_key(recipient.agreement, 35), external_aad=self.protected
+            )
         else:
             plaintext = COSE.new().decode(
-                self.payload, _open_key(recipient.agreement, 46, recipient.fp8), external_aad=self.protected)
+                self.payload, _open_key(recipient.agreement, 46, recipient.fp8), external_aad=self.protected
+            )
         return header[3], plaintext

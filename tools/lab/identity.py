@@ -19,8 +19,7 @@ DEMO = Path(__file__).resolve().parents[2] / "Config" / "demo"
 
 def point(public_key):
     """The uncompressed P-256 point, 65 bytes."""
-    return public_key.public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    return public_key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
 
 
 class Identity:
@@ -60,19 +59,27 @@ class Identity:
 
         def key(private):
             return private.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
 
-        return self.certificate.public_bytes(serialization.Encoding.PEM) + key(self.signing) + key(self.agreement)
+        return (
+            self.certificate.public_bytes(serialization.Encoding.PEM)
+            + key(self.signing)
+            + key(self.agreement)
+        )
 
     @classmethod
     def load(cls, name, directory=DEMO):
         blocks = re.findall(
-            rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n", (directory / f"{name}.pem").read_bytes(), re.S)
-        if blocks != [b"CERTIFICATE", b"PRIVATE KEY", b"PRIVATE KEY"]:
+            rb"(-----BEGIN ([A-Z ]+)-----.*?-----END \2-----\n)",
+            (directory / f"{name}.pem").read_bytes(),
+            re.S,
+        )
+        if [label for _, label in blocks] != [b"CERTIFICATE", b"PRIVATE KEY", b"PRIVATE KEY"]:
             raise ValueError(f"{name}.pem: expected CERTIFICATE, PRIVATE KEY, PRIVATE KEY")
-        parts = re.findall(
-            rb"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----\n", (directory / f"{name}.pem").read_bytes(), re.S)
+        parts = [text for text, _ in blocks]
         return cls(
             x509.load_pem_x509_certificate(parts[0]),
             serialization.load_pem_private_key(parts[1], None),
-            serialization.load_pem_private_key(parts[2], None))
+            serialization.load_pem_private_key(parts[2], None),
+        )

@@ -1,7 +1,7 @@
 """Makes the demo home's identities, peer record and access list in Config/demo.
 
-    make_demo_home.py          what is missing; identities that exist are kept
-    make_demo_home.py --new    everything anew (then record again: the recording is signed with these keys)
+make_demo_home.py          what is missing; identities that exist are kept
+make_demo_home.py --new    everything anew (then record again: the recording is signed with these keys)
 """
 
 import json
@@ -18,8 +18,12 @@ def peer_record(identities):
     for member in home.MEMBERS:
         identity = identities[member.name]
         entry = {
-            1: identity.der, 2: point(identity.agreement.public_key()), 3: member.cls, 4: member.roles,
-            5: member.name}
+            1: identity.der,
+            2: point(identity.agreement.public_key()),
+            3: member.cls,
+            4: member.roles,
+            5: member.name,
+        }
         if member.eui64:
             entry[6] = bytes.fromhex(member.eui64)
         if member.roles & home.NODE:
@@ -29,15 +33,21 @@ def peer_record(identities):
             entry[10] = member.traits
         members.append(entry)
     return {
-        1: home.GROUP_ID, 2: home.EPOCH, 3: home.ISSUED, 4: members,
-        5: [{1: home.RELAY_URL, 2: identities["relay"].fp}]}
+        1: home.GROUP_ID,
+        2: home.EPOCH,
+        3: home.ISSUED,
+        4: members,
+        5: [{1: home.RELAY_URL, 2: identities["relay"].fp}],
+    }
 
 
 def access_list(identities):
     names = [member.name for member in home.MEMBERS]
     entries = [
         [
-            identities[member.name].fp, point(identities[member.name].verifying), member.cls,
+            identities[member.name].fp,
+            point(identities[member.name].verifying),
+            member.cls,
             names.index("gateway") if member.roles & home.NODE else None,
             [names.index(name) for name in member.sends_to],
         ]
@@ -47,10 +57,19 @@ def access_list(identities):
 
 
 def readable(identities):
-    roles = {home.NODE: "node", home.GATEWAY: "gateway", home.ENDPOINT: "endpoint", home.RELAY: "relay",
-             home.ORACLE: "oracle"}
-    traits = {home.SLEEPS: "sleeps", home.CLOCKLESS: "no clock", home.COAP_SERVER: "CoAP server",
-              home.VOUCHED: "vouched for by its gateway"}
+    roles = {
+        home.NODE: "node",
+        home.GATEWAY: "gateway",
+        home.ENDPOINT: "endpoint",
+        home.RELAY: "relay",
+        home.ORACLE: "oracle",
+    }
+    traits = {
+        home.SLEEPS: "sleeps",
+        home.CLOCKLESS: "no clock",
+        home.COAP_SERVER: "CoAP server",
+        home.VOUCHED: "vouched for by its gateway",
+    }
     members = []
     for member in home.MEMBERS:
         entry = {
@@ -63,13 +82,20 @@ def readable(identities):
             entry["eui64"] = member.eui64
         if member.roles & home.NODE:
             entry |= {
-                "readers": member.readers, "commanders": member.commanders, "gateway": "gateway",
-                "traits": [text for bit, text in traits.items() if member.traits & bit]}
+                "readers": member.readers,
+                "commanders": member.commanders,
+                "gateway": "gateway",
+                "traits": [text for bit, text in traits.items() if member.traits & bit],
+            }
         entry["mayEnvelopeTo"] = member.sends_to
         members.append(entry)
     return {
-        "group": home.GROUP_ID.hex(), "epoch": home.EPOCH, "issued": home.ISSUED, "members": members,
-        "relays": [{"url": home.RELAY_URL, "address": identities["relay"].fp.hex()}]}
+        "group": home.GROUP_ID.hex(),
+        "epoch": home.EPOCH,
+        "issued": home.ISSUED,
+        "members": members,
+        "relays": [{"url": home.RELAY_URL, "address": identities["relay"].fp.hex()}],
+    }
 
 
 def main(new):
@@ -88,14 +114,21 @@ def main(new):
     for seq, name in enumerate(["gateway", "owner", "phone2"], start=1):
         to = identities[name]
         sealed = envelope.make(
-            oracle, envelope.CONFIDENTIAL, [to], seq, envelope.PEER_RECORD, record, **common)
+            oracle, envelope.CONFIDENTIAL, [to], seq, envelope.PEER_RECORD, record, **common
+        )
         opened = envelope.Envelope(sealed)
         opened.verify(oracle.verifying)
         assert opened.open(to) == (envelope.PEER_RECORD, record)
         (DEMO / f"peer-record-{name}.cose").write_bytes(sealed)
     listed = envelope.make(
-        oracle, envelope.AUTH_ONLY, [identities["relay"]], 4, envelope.ACCESS_LIST,
-        detcbor.dumps(access_list(identities)), **common)
+        oracle,
+        envelope.AUTH_ONLY,
+        [identities["relay"]],
+        4,
+        envelope.ACCESS_LIST,
+        detcbor.dumps(access_list(identities)),
+        **common,
+    )
     envelope.Envelope(listed).verify(oracle.verifying)
     (DEMO / "access-list.cose").write_bytes(listed)
     (DEMO / "peer-record.json").write_text(json.dumps(readable(identities), indent=2) + "\n")
