@@ -9,7 +9,7 @@ done
 exec >"$lab_out/guest.log" 2>&1
 echo failed >"$lab_out/result"
 # Whatever goes wrong, the machine is switched off; the caller reads the result.
-trap 'poweroff -f' EXIT
+trap 'poweroff -d -f' EXIT
 set -euo pipefail
 
 mount -t sysfs sys /sys
@@ -43,7 +43,7 @@ done </run/table
 echo "radios are set up"
 ip link set wpan0 up
 : >"$lab_out/tcpdump.log"
-tcpdump -i wpan0 -Z root -U --immediate-mode -s 256 -B 8192 -w "$lab_out/home.pcap" 2>"$lab_out/tcpdump.log" &
+tcpdump -i wpan0 -Z root -U --immediate-mode -s 256 -B 8192 -w /run/home.pcap 2>"$lab_out/tcpdump.log" &
 tcpdump=$!
 until grep -q 'listening on' "$lab_out/tcpdump.log"; do
   kill -0 $tcpdump
@@ -84,4 +84,5 @@ lab scenario.py "$lab_out"
 sleep 1 # what is still on its way to tcpdump; expect.py checks that nothing is missing
 kill -INT $tcpdump
 wait $tcpdump || true
+cp /run/home.pcap "$lab_out/"
 echo done >"$lab_out/result"

@@ -1,0 +1,42 @@
+import ArgumentParser
+import Foundation
+
+/// `pangate`: the command line.
+@main
+struct Pangate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pangate",
+    abstract: "Border router and relay for 802.15.4 / 6LoWPAN homes.",
+    discussion: """
+      EXAMPLES
+        pangate decode Captures/home.pcap
+        pangate replay Captures/home.pcap --config Config/demo/gateway.yaml
+        pangate identity new --name lock -o lock.pem
+
+      \(Exit.help)
+      """,
+    version: "0.1.0",
+    subcommands: [Decode.self, Replay.self, IdentityCommand.self, EnvelopeCommand.self])
+
+  /// Like ArgumentParser's own `main`, with this project's exit codes.
+  static func main() {
+    signal(SIGPIPE, SIG_DFL)
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as Failure {
+      note("pangate: \(failure.description)")
+      exit(failure.code)
+    } catch let code as ExitCode {
+      exit(code.rawValue)
+    } catch {
+      let text = fullMessage(for: error)
+      if exitCode(for: error).isSuccess {
+        print(text)
+        exit(Exit.done)
+      }
+      note(text)
+      exit(error is ValidationError || "\(type(of: error))".contains("Command") ? Exit.usage : Exit.cannotStart)
+    }
+  }
+}
