@@ -1,0 +1,191 @@
+import Crypto
+import Envelope
+import Queue
+import Wire
+
+/// A phone or a laptop: reads what is reported to it, commands nodes, matches receipts.
+///
+/// Durable in the same way as a gateway: what it has acknowledged is in its inbox on disk, what it has said is in its
+/// outbox until the relay has it.
+public struct Endpoint<Store: MailboxStore> {
+  public let identity: Identity
+  public private(set) var directory: PeerDirectory
+  public let relay: Address
+  public var clockSkew: UInt64 = 120
+  public private(set) var counters = DropCounters()
+  private var mailboxes: Mailboxes<Store>
+  private var sequence: SequenceReserve<Store>
+
+  public init(
+    identity: Identity, directory: PeerDirectory, relay: Address, store: Store, queues: QueueLimits = QueueLimits()
+  ) {
+    self.identity = identity
+    self.directory = directory
+    self.relay = relay
+    mailboxes = Mailboxes(store, limits: queues)
+    // One number at a time: an endpoint says little, and its numbers are what people see.
+    sequence = SequenceReserve("endpoint.seq", in: store, step: 1)
+  }
+
+  private var inbox: Mailbox { Mailbox(.mailbox, identity.address.bytes32) }
+  private var outbox: Mailbox { Mailbox(.outbox, relay.bytes32) }
+
+  // MARK: Saying
+
+  /// Signs a command, seals it if the node's class says so, and puts it in the outbox. `label` names it once for all: a
+  /// command that was given under this label before is not given again, and `nil` is returned.
+  ///
+  /// Throws ``CommandError``.
+  public mutating func command(
+    _ command: CommandText, label: String, lifetime: UInt64 = 86_400, now: Instant
+  ) throws -> UInt64? {
+    guard let node = directory.member(named: command.node) else {
+      let known = directory.record.members.filter { $0.roles.contains(.node) }.map(\.name)
+      throw CommandError.unknownNode(command.node, known: known)
+    }
+    guard node.commanders.contains(identity.address) else { throw CommandError.notAllowed(command.node) }
+    let key = "command.\(label)"
+    if try mailboxes.store.value(key) != nil { return nil }
+    var sequence = sequence
+    let (outbox, identity) = (outbox, identity)
+    let content = try command.message.cbor()
+    let number = try mailboxes.transaction { (mailboxes) throws(StoreError) -> UInt64 in
+      let number = try sequence.next()
+      let draft = EnvelopeDraft(
+        class: max(.authOnly, node.class), recipients: [.init(node)], sequence: number,
+        issuedAt: UInt64(max(0, now.seconds)), lifetime: lifetime, flags: .receiptWanted,
+        content: .init(format: ContentFormats.coapMessage, bytes: content), addressForm: .short)
+      var generator = SystemRandomNumberGenerator()
+      guard let envelope = try? SignedEnvelope.make(draft, from: identity, using: &generator) else {
+        throw .abandoned
+      }
+      let result = try mailboxes.put(envelope.deposit(from: identity.address, accepted: now), in: outbox)
+      guard case .held = result.outcome else { throw .abandoned }
+      try mailboxes.store.setValue(key, to: Array(String(number).utf8))
+      try mailboxes.store.setValue(Self.commandKey(number), to: Array(command.description.utf8))
+      return number
+    }
+    self.sequence = sequence
+    return number
+  }
+
+  private static func commandKey(_ number: UInt64) -> String { "sent.\(number)" }
+
+  /// The command that was given under a sequence number.
+  public func command(_ number: UInt64) throws(StoreError) -> String? {
+    try mailboxes.store.value(Self.commandKey(number)).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  public func outbound(after number: UInt64 = 0, limit: Int) throws(StoreError) -> [HeldMessage] {
+    try mailboxes.list(outbox, after: number, limit: limit)
+  }
+
+  public func confirmOutbound(_ number: UInt64) throws(StoreError) { try mailboxes.confirm(number, in: outbox) }
+
+  // MARK: Hearing
+
+  /// An envelope that was taken.
+  public struct Delivery: Sendable, Equatable {
+    /// The member that says it: the node, where a gateway vouches for one.
+    public var from: String
+    /// The gateway that vouches.
+    public var vouchedBy: String?
+    public var `class`: EnvelopeClass
+    public var sequence: UInt64
+    public var content: SignedEnvelope.Content
+    /// The command that it answers, if it is a receipt or a response.
+    public var answers: String?
+    public var receipt: Receipt?
+  }
+
+  /// Takes what the relay delivers. Custody is taken when this returns so.
+  public mutating func deliver(_ bytes: [UInt8], now: Instant) -> (custody: Custody, delivery: Delivery?) {
+    do throws(ParseError) {
+      return (.taken, try accept(bytes, now: now))
+    } catch {
+      counters.count(error.reason)
+      switch error.reason {
+      case .envelopeReplay: return (.taken, nil)
+      case .queueUnavailable: return (.later(error.reason), nil)
+      default: return (.refused(error.reason), nil)
+      }
+    }
+  }
+
+  private mutating func accept(_ bytes: [UInt8], now: Instant) throws(ParseError) -> Delivery {
+    let envelope = try SignedEnvelope(parsing: bytes)
+    let sender = try directory.verifiedSender(of: envelope)
+    let delivery = try read(envelope, from: sender)
+    try Freshness(skew: clockSkew).check(envelope.header, arrival: now, now: now)
+    let deposit = envelope.deposit(from: sender.address, accepted: now)
+    let outcome: PutOutcome
+    do {
+      outcome = try mailboxes.put(
+        deposit, in: inbox, deduplication: Deduplication(.endpoint, digest: envelope.contentDigest.bytes32)
+      ).outcome
+    } catch { throw ParseError(error.reason) }
+    if let reason = outcome.refusal { throw ParseError(reason) }
+    return delivery
+  }
+
+  /// Judges and opens an envelope whose signature is valid.
+  private func read(_ envelope: SignedEnvelope, from sender: Member) throws(ParseError) -> Delivery {
+    let vouched = try directory.vouched(envelope.header, by: sender)
+    let subject = vouched ?? sender
+    guard envelope.header.class.satisfies(max(subject.class, sender.class)) else {
+      throw ParseError(.envelopeClassTooWeak)
+    }
+    if subject.roles.contains(.node) {
+      guard subject.readers.contains(identity.address) || subject.commanders.contains(identity.address) else {
+        throw ParseError(.envelopeNotAllowed)
+      }
+    }
+    let content = try envelope.open(with: identity)
+    var receipt: Receipt?
+    var answers: String?
+    if content.format == ContentFormats.receipt {
+      receipt = try Receipt(parsing: content.bytes)
+      if let number = envelope.header.extensions.inReplyTo {
+        do { answers = try command(number) } catch { throw ParseError(error.reason) }
+        try checkReceipt(from: sender, answers: answers)
+      }
+    }
+    return Delivery(
+      from: subject.name, vouchedBy: vouched == nil ? nil : sender.name, class: envelope.header.class,
+      sequence: envelope.header.sequence, content: content, answers: answers, receipt: receipt)
+  }
+
+  /// Only the node that was commanded, its gateway or the relay may say what became of a command.
+  private func checkReceipt(from sender: Member, answers: String?) throws(ParseError) {
+    guard let answers, let command = CommandText(answers), let node = directory.member(named: command.node) else {
+      throw ParseError(.envelopeNotAllowed)
+    }
+    guard sender.address == node.address || sender.address == node.gateway || sender.roles.contains(.relay) else {
+      throw ParseError(.envelopeNotAllowed)
+    }
+  }
+
+  /// Everything in the inbox, oldest first, opened again.
+  public func inboxContents() throws(StoreError) -> [Delivery] {
+    try mailboxes.list(inbox).compactMap { message in
+      guard let envelope = try? SignedEnvelope(parsing: message.bytes),
+        let sender = try? directory.verifiedSender(of: envelope)
+      else { return nil }
+      return try? read(envelope, from: sender)
+    }
+  }
+}
+
+/// Why a command cannot be given.
+public enum CommandError: Error, CustomStringConvertible, Sendable {
+  case unknownNode(String, known: [String])
+  case notAllowed(String)
+
+  public var description: String {
+    switch self {
+    case .unknownNode(let name, let known):
+      "no node '\(name)' in the peer record; its nodes: \(known.joined(separator: ", "))"
+    case .notAllowed(let name): "the peer record does not let this endpoint command '\(name)'"
+    }
+  }
+}

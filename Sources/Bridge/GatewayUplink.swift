@@ -1,0 +1,154 @@
+import CoAP
+import Envelope
+import Queue
+import Wire
+
+extension Gateway {
+  /// Answers a request of a node: `POST /e`, `GET /e`, `GET /e?done=N`, `DELETE /e/N`.
+  public mutating func receive(_ request: NodeRequest, now: Instant) -> NodeAnswer {
+    let path = request.request.uriPath
+    switch (request.request.code, path) {
+    case (.post, ["e"]): return post(request, now: now)
+    case (.get, ["e"]): return poll(request, now: now)
+    case (.delete, _) where path.count == 2 && path[0] == "e": return delete(request, number: path[1], now: now)
+    case (.get, [".well-known", "core"]):
+      let links = #"</e>;rt="pangate.e";ct=18;title="envelopes""#
+      return NodeAnswer(CoAPResponse(.content, contentFormat: .linkFormat, payload: Array(links.utf8)))
+    case (_, ["e"]): return NodeAnswer(CoAPResponse(.methodNotAllowed))
+    default: return NodeAnswer(CoAPResponse(.notFound))
+    }
+  }
+
+  private mutating func post(_ request: NodeRequest, now: Instant) -> NodeAnswer {
+    let isEnvelope = request.request.contentFormat.map { UInt64($0.rawValue) } == ContentFormats.envelope
+    var refusal = Refusal(
+      reason: .envelopeStructure, radio: node(eui64: request.eui64)?.name, kind: isEnvelope ? .envelope : .plain,
+      size: request.request.payload.count)
+    do throws(ParseError) {
+      let report =
+        isEnvelope
+        ? try take(request.request.payload, refusal: &refusal, now: now)
+        : try sign(request, now: now)
+      return NodeAnswer(CoAPResponse(.changed), [.accepted(report)])
+    } catch {
+      refusal.reason = error.reason
+      counters.count(error.reason)
+      return NodeAnswer(.refusal(error.reason), [.refused(refusal)])
+    }
+  }
+
+  // MARK: An envelope that the node signed
+
+  private mutating func take(
+    _ bytes: [UInt8], refusal: inout Refusal, now: Instant
+  ) throws(ParseError) -> UplinkReport {
+    let envelope = try SignedEnvelope(parsing: bytes, maximumSize: limits.maximumEnvelope)
+    let header = envelope.header
+    refusal.sequence = header.sequence
+    let sender = try directory.sender(header.sender)
+    refusal.claimed = sender.name
+    try envelope.verify(with: sender.signingKey)
+    guard sender.gateway == identity.address, sender.roles.contains(.node) else {
+      throw ParseError(.envelopeNotAllowed)
+    }
+    let deduplication = Deduplication(.uplink, digest: envelope.contentDigest.bytes32)
+    try check { () throws(StoreError) in
+      try mailboxes.replayed(sender.address.bytes32, header.sequence, deduplication)
+    }
+    try Freshness(skew: limits.clockSkew).check(header, arrival: now, now: now)
+    let recipients = try admit(header, from: sender)
+    let deposit = envelope.deposit(from: sender.address, accepted: now)
+    let outbox = outbox
+    try check { () throws(StoreError) in
+      try mailboxes.put(deposit, in: outbox, deduplication: deduplication).outcome
+    }
+    return UplinkReport(
+      kind: header.contentFormat == ContentFormats.receipt ? .receipt : .envelope, from: sender.name,
+      class: header.class, to: recipients.map(\.name), sequence: header.sequence, size: bytes.count,
+      envelopeSize: bytes.count, inReplyTo: header.extensions.inReplyTo,
+      readableBy: readers(of: envelope, node: sender, recipients: recipients))
+  }
+
+  /// The class rule and the peer record: what a node may say to whom. A node reports to its readers and answers its
+  /// commanders.
+  private func admit(_ header: EnvelopeHeader, from sender: Member) throws(ParseError) -> [Member] {
+    guard header.class != .stream else { throw ParseError(.envelopeClassReserved) }
+    guard header.class.satisfies(sender.class) else { throw ParseError(.envelopeClassTooWeak) }
+    guard header.extensions.onBehalfOf == nil else { throw ParseError(.envelopeOnBehalfOfRefused) }
+    let recipients = try directory.recipients(header.recipients)
+    for recipient in recipients {
+      guard sender.readers.contains(recipient.address) || sender.commanders.contains(recipient.address) else {
+        throw ParseError(.envelopeNotAllowed)
+      }
+      guard header.class.satisfies(recipient.class) else { throw ParseError(.envelopeClassTooWeak) }
+    }
+    return recipients
+  }
+
+  // MARK: A plain representation, signed on the node's behalf
+
+  private mutating func sign(_ request: NodeRequest, now: Instant) throws(ParseError) -> UplinkReport {
+    guard let node = node(eui64: request.eui64) else { throw ParseError(.nodeUnknown) }
+    // Whoever spoofs a radio address forges what is said here: no other class may rely on it.
+    guard node.class == .noConsequence, node.traits.contains(.vouched) else { throw ParseError(.envelopePlainRefused) }
+    guard !request.request.payload.isEmpty else { throw ParseError(.envelopeStructure) }
+    let recipients = node.readers.compactMap { directory.member($0) }
+    guard !recipients.isEmpty else { throw ParseError(.envelopeRecipientUnknown) }
+    let known = PlainDeduplication(request, now: now)
+    let address = node.address.bytes32
+    do throws(StoreError) {
+      if try known.isKnown(address, in: mailboxes.store) { throw ParseError(.coapDuplicate) }
+      let draft = EnvelopeDraft(
+        class: recipients.map(\.class).max() ?? .noConsequence, recipients: recipients.map { .init($0) },
+        sequence: try sequence.next(), issuedAt: UInt64(max(0, now.seconds)), lifetime: limits.readingLifetime,
+        extensions: EnvelopeExtensions(onBehalfOf: .full(node.address)),
+        content: .init(
+          format: request.request.contentFormat.map { UInt64($0.rawValue) }, bytes: request.request.payload))
+      var generator = SystemRandomNumberGenerator()
+      let made = try? SignedEnvelope.make(
+        draft, from: identity, maximumSize: limits.maximumEnvelope, using: &generator)
+      guard let envelope = made else { throw ParseError(.envelopeTooLarge) }
+      let deposit = envelope.deposit(from: identity.address, accepted: now)
+      let (outbox, keeping) = (outbox, mailboxes.limits.replayRecords)
+      let outcome = try mailboxes.transaction { (mailboxes) throws(StoreError) -> PutOutcome in
+        let outcome = try mailboxes.put(deposit, in: outbox).outcome
+        if case .held = outcome { try known.record(address, in: mailboxes.store, keeping: keeping) }
+        return outcome
+      }
+      if let reason = outcome.refusal { throw ParseError(reason) }
+      return UplinkReport(
+        kind: .plain, from: node.name, class: envelope.header.class, to: recipients.map(\.name),
+        sequence: envelope.header.sequence, size: request.request.payload.count, envelopeSize: envelope.bytes.count,
+        readableBy: readers(of: envelope, node: node, recipients: recipients))
+    } catch let error as StoreError {
+      throw ParseError(error.reason)
+    } catch let error as ParseError {
+      throw error
+    }
+  }
+
+  private func readers(of envelope: SignedEnvelope, node: Member, recipients: [Member]) -> [String] {
+    switch envelope.readers {
+    case .everyone: ["gateway", "relay"] + recipients.map(\.name)
+    case .recipients, .holdersOfStreamKey: recipients.map(\.name)
+    }
+  }
+
+  /// Turns what the queues said into a reason.
+  private func check(_ body: () throws(StoreError) -> PutOutcome?) throws(ParseError) {
+    let outcome: PutOutcome?
+    do { outcome = try body() } catch { throw ParseError(error.reason) }
+    if let reason = outcome?.refusal { throw ParseError(reason) }
+  }
+}
+
+extension PutOutcome {
+  /// Why nothing was stored; `nil` if custody was taken.
+  var refusal: DropReason? {
+    switch self {
+    case .held(_, let refused): refused.first?.reason
+    case .alreadyHeld: .envelopeReplay
+    case .refused(let reason): reason
+    }
+  }
+}
