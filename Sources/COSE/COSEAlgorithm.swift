@@ -19,7 +19,7 @@ public struct COSEAlgorithm: RawRepresentable, Hashable, Sendable {
   /// AES-128-GCM with a tag of 16 bytes (RFC 9053, 4.1).
   public static let a128GCM = COSEAlgorithm(rawValue: 1)
   /// AES-128-CCM with a nonce of 13 bytes and a tag of 8 (RFC 9053, 4.2).
-  public static let aesCCM16_64_128 = COSEAlgorithm(rawValue: 10)
+  public static let aes128CCM8 = COSEAlgorithm(rawValue: 10)
 
   /// Whether this is ECDSA with SHA-256 on P-256 under either of its names.
   public var isP256Signature: Bool { self == .es256 || self == .esp256 }

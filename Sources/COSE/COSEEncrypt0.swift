@@ -52,7 +52,7 @@ public struct COSEEncrypt0: Hashable, Sendable {
     _ plaintext: [UInt8], using key: SymmetricKey, nonce: [UInt8], contentFormat: UInt64? = nil,
     externalAAD: RawSpan = RawSpan()
   ) throws(EmitError) -> COSEEncrypt0 {
-    let protected = protectedHeader(.aesCCM16_64_128, contentFormat: contentFormat)
+    let protected = protectedHeader(.aes128CCM8, contentFormat: contentFormat)
     let aad = encryptionStructure("Encrypt0", protected: try protected.encoded(), externalAAD: externalAAD)
     guard let ciphertext = AESCCM.seal(plaintext, key: key, nonce: nonce, aad: aad) else {
       throw .notRepresentable
@@ -67,7 +67,7 @@ public struct COSEEncrypt0: Hashable, Sendable {
   /// Throws ``DropReason/coseAlgorithmUnsupported``, ``DropReason/coseHeaderMissing`` without a nonce, and
   /// ``DropReason/coseDecryptionFailed``.
   public func open(using key: SymmetricKey, externalAAD: RawSpan = RawSpan()) throws(ParseError) -> [UInt8] {
-    guard try headers.algorithm() == .aesCCM16_64_128 else { throw ParseError(.coseAlgorithmUnsupported) }
+    guard try headers.algorithm() == .aes128CCM8 else { throw ParseError(.coseAlgorithmUnsupported) }
     guard let nonce = headers[COSELabel.iv]?.bytesValue else { throw ParseError(.coseHeaderMissing) }
     let aad = encryptionStructure("Encrypt0", protected: headers.authenticated, externalAAD: externalAAD)
     guard let plaintext = AESCCM.open(ciphertext, key: key, nonce: nonce, aad: aad) else {
