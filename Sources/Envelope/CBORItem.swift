@@ -1,5 +1,5 @@
-public import COSE
-public import Wire
+import COSE
+import Wire
 
 /// A value whose wire form is one item of deterministic CBOR.
 ///

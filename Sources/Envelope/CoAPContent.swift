@@ -1,15 +1,15 @@
-public import COSE
-public import Wire
+import COSE
+import Wire
 
 /// A CoAP message in an envelope (content format 65004), for nodes that are plain CoAP servers: what to ask of them,
 /// without version, type, message ID and token, which belong to a hop.
 public struct CoAPContent: Hashable, Sendable {
   /// An option with its absolute number (RFC 7252, 5.10).
   public struct Option: Hashable, Sendable {
-    public var number: UInt64
+    public var number: UInt16
     public var value: [UInt8]
 
-    public init(_ number: UInt64, _ value: [UInt8]) {
+    public init(_ number: UInt16, _ value: [UInt8]) {
       self.number = number
       self.value = value
     }
@@ -53,19 +53,17 @@ extension CoAPContent: CBORItem {
     for _ in 0..<count / 2 {
       let number = try reader.unsigned()
       guard number <= 0xffff else { throw ParseError(.coapOptionNumberOverflow, at: position) }
-      options.append(Option(number, try reader.bytes().array()))
+      options.append(Option(UInt16(truncatingIfNeeded: number), try reader.bytes().array()))
     }
     payload = try reader.bytes().array()
   }
 
-  /// Throws ``EmitError/notRepresentable`` for an option number of more than 16 bits.
   public func write(to writer: inout CBORWriter) throws(EmitError) {
     writer.array(3)
     writer.unsigned(UInt64(code))
     writer.array(options.count * 2)
     for option in options {
-      guard option.number <= 0xffff else { throw .notRepresentable }
-      writer.unsigned(option.number)
+      writer.unsigned(UInt64(option.number))
       writer.bytes(option.value)
     }
     writer.bytes(payload)

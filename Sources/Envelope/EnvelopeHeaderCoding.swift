@@ -1,5 +1,5 @@
-public import COSE
-public import Wire
+import COSE
+import Wire
 
 /// Labels of the protected header.
 private enum Label {

@@ -1,5 +1,5 @@
-public import COSE
-public import Wire
+import COSE
+import Wire
 
 /// What became of an envelope (content format 65003): the answer of its recipient, or of the hop that gave up.
 ///
