@@ -265,6 +265,10 @@ public struct CBORReader: ~Escapable {
     return whole.extracting(start..<(offset - base))
   }
 
+  /// What was read since `start`, an offset that this reader had.
+  @_lifetime(copy self)
+  func consumed(from start: Int) -> RawSpan { whole.extracting((start - base)..<(offset - base)) }
+
   @_lifetime(self: copy self)
   private mutating func skip(depth: Int) throws(ParseError) {
     switch try peekKind() {

@@ -107,6 +107,9 @@ public struct CBORWriter: Sendable {
     }
   }
 
+  /// Bytes of a string with its head.
+  static func stringLength(_ count: Int) -> Int { headLength(UInt64(count)) + count }
+
   private mutating func head(_ majorType: UInt8, _ argument: UInt64) {
     let high = majorType << 5
     switch argument {
