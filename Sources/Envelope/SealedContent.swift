@@ -22,7 +22,8 @@ public enum SealedContent: Hashable, Sendable {
     case 0xd0:
       let message = try COSEEncrypt0(parsing: bytes)
       try SealedContent.check(message.headers, algorithm: .hpke0, format: true)
-      try SealedContent.check(message.headers.unprotected, is: [COSELabel.encapsulatedKey: SealedContent.pointLength])
+      try SealedContent.check(
+        message.headers.unprotected, is: [COSELabel.encapsulatedKey: SealedContent.pointLength])
       self = .one(message)
     case 0xd8 where bytes.count > 1 && bytes[1] == 0x60:
       let message = try COSEEncrypt(parsing: bytes)
