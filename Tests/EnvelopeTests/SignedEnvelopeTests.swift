@@ -10,7 +10,9 @@ import Wire
   let world = World()
 
   @Test(arguments: EnvelopeClass.allCases, [EnvelopeDraft.AddressForm.full, .short])
-  func everyClassAndFormIsMadeVerifiedAndOpened(envelopeClass: EnvelopeClass, form: EnvelopeDraft.AddressForm) throws {
+  func everyClassAndFormIsMadeVerifiedAndOpened(envelopeClass: EnvelopeClass, form: EnvelopeDraft.AddressForm)
+    throws
+  {
     for recipients in [[world.reader], [world.reader, world.other]] {
       let envelope = try world.make(world.draft(envelopeClass, to: recipients, form: form))
       let again = try SignedEnvelope(parsing: envelope.bytes)
@@ -87,7 +89,8 @@ import Wire
     #expect(reason { _ = try SignedEnvelope(parsing: large.bytes) } == .envelopeTooLarge)
     #expect(try SignedEnvelope(parsing: large.bytes, maximumSize: large.bytes.count).bytes == large.bytes)
     #expect(
-      reason { _ = try SignedEnvelope(parsing: large.bytes, maximumSize: large.bytes.count - 1) } == .envelopeTooLarge)
+      reason { _ = try SignedEnvelope(parsing: large.bytes, maximumSize: large.bytes.count - 1) }
+        == .envelopeTooLarge)
   }
 
   @Test func outerStructureIsExact() throws {
@@ -103,13 +106,15 @@ import Wire
     #expect(refused(.tag(18, .tag(18, .array(parts)))) == .coseStructure)
     #expect(refused(.tag(18, .array(Array(parts.dropLast())))) == .coseStructure)
     #expect(refused(.tag(18, .array(parts + [.bytes([])]))) == .coseStructure)
-    #expect(refused(.tag(18, .array([parts[0], [4: .bytes([1])], parts[2], parts[3]]))) == .coseUnprotectedNotEmpty)
+    #expect(
+      refused(.tag(18, .array([parts[0], [4: .bytes([1])], parts[2], parts[3]]))) == .coseUnprotectedNotEmpty)
     #expect(refused(.tag(18, .array([parts[0], [], parts[2], parts[3]]))) == .coseStructure)
     #expect(refused(.tag(18, .array([parts[0], parts[1], nil, parts[3]]))) == .coseStructure)
     #expect(refused(.tag(18, .array([parts[0], parts[1], parts[2], .bytes(zeros + [0])]))) == .coseStructure)
     #expect(refused(.tag(18, .array([parts[0], parts[1], parts[2], .bytes([])]))) == .coseStructure)
     #expect(refused(.tag(18, .array([.bytes([]), parts[1], parts[2], parts[3]]))) == .coseHeaderMissing)
-    #expect(refused(.tag(18, .array([.bytes(protected + [0]), parts[1], parts[2], parts[3]]))) == .trailingBytes)
+    #expect(
+      refused(.tag(18, .array([.bytes(protected + [0]), parts[1], parts[2], parts[3]]))) == .trailingBytes)
   }
 
   @Test func onlyDeterministicCBORIsAccepted() throws {
@@ -126,9 +131,11 @@ import Wire
     let block = try world.block().encoded()
     let sender = try CBORValue.array([-16, .bytes(world.sender.address.bytes)]).encoded()
     let twice = [0xa4, 0x01, 0x26, 0x01, 0x26, 0x18, 0x22] + sender + [0x3a, 0, 1, 0, 0] + block
-    #expect(reason { _ = try SignedEnvelope(parsing: world.signed(protected: twice, [])) } == .cborDuplicateKey)
+    #expect(
+      reason { _ = try SignedEnvelope(parsing: world.signed(protected: twice, [])) } == .cborDuplicateKey)
     let unordered = [0xa3, 0x18, 0x22] + sender + [0x01, 0x26, 0x3a, 0, 1, 0, 0] + block
-    #expect(reason { _ = try SignedEnvelope(parsing: world.signed(protected: unordered, [])) } == .cborKeyOrder)
+    #expect(
+      reason { _ = try SignedEnvelope(parsing: world.signed(protected: unordered, [])) } == .cborKeyOrder)
   }
 
   /// With (r, s) also (r, n - s) is valid: to deduplicate by a hash of the whole envelope would let it pass twice.
@@ -170,7 +177,8 @@ import Wire
       let envelope = try world.make(world.draft(.confidential, to: recipients))
       // The thief is "other", and signs the ciphertext under his own header.
       let header = EnvelopeHeader(
-        sender: .full(world.other.address), class: .confidential, recipients: envelope.header.recipients, sequence: 1,
+        sender: .full(world.other.address), class: .confidential, recipients: envelope.header.recipients,
+        sequence: 1,
         issuedAt: World.now, lifetime: 60)
       let stolen = try SignedEnvelope(
         parsing: resigned(protected: header.cbor(), payload: Array(envelope.payload), by: world.other))
@@ -204,7 +212,9 @@ import Wire
   @Test func everyRecipientOfThirtyTwoCanOpen() throws {
     let identities = (0..<32).map { World.identity("r\($0)", seed: 100 + UInt64($0)) }
     let envelope = try world.make(world.draft(.confidential, to: identities, form: .short))
-    for identity in identities { #expect(try envelope.open(with: identity).bytes == Array("ten bytes.".utf8)) }
+    for identity in identities {
+      #expect(try envelope.open(with: identity).bytes == Array("ten bytes.".utf8))
+    }
     #expect(envelope.sealed?.algorithms == [COSEAlgorithm](repeating: .hpke0KE, count: 32))
   }
 }

@@ -4,18 +4,24 @@ import Envelope
 import TestSupport
 import Wire
 
-/// Some identities, the same in every run, and what they say.
+/// Some identities, with the same keys in every run, and what they say.
 struct World {
   static let now: UInt64 = 1_767_225_600
+  // Made once: a certificate's signature, and with it the address, is another one each time.
+  private static let identities = ["sender", "reader", "other", "oracle"].enumerated().map {
+    World.identity($1, seed: UInt64($0))
+  }
 
-  let sender = World.identity("sender", seed: 1)
-  let reader = World.identity("reader", seed: 2)
-  let other = World.identity("other", seed: 3)
-  let oracle = World.identity("oracle", seed: 4)
+  let sender = World.identities[0]
+  let reader = World.identities[1]
+  let other = World.identities[2]
+  let oracle = World.identities[3]
 
   static func identity(_ name: String, seed: UInt64) -> Identity {
     var random = SeededGenerator(seed: seed)
-    guard let identity = try? Identity.new(name: name, validFrom: Instant(seconds: Int64(now)), using: &random) else {
+    guard
+      let identity = try? Identity.new(name: name, validFrom: Instant(seconds: Int64(now)), using: &random)
+    else {
       preconditionFailure("no identity from seed \(seed)")
     }
     return identity
@@ -53,7 +59,8 @@ struct World {
   static func envelope(
     protected: [UInt8], unprotected: CBORValue = [:], payload: [UInt8], signature: [UInt8]
   ) throws -> [UInt8] {
-    try CBORValue.tag(18, .array([.bytes(protected), unprotected, .bytes(payload), .bytes(signature)])).encoded()
+    try CBORValue.tag(18, .array([.bytes(protected), unprotected, .bytes(payload), .bytes(signature)]))
+      .encoded()
   }
 
   /// The protected header of an envelope to ``reader``, as a value that tests change.
@@ -65,7 +72,9 @@ struct World {
     return .map(pairs.map { CBORPair(.integer($0.key), $0.value) })
   }
 
-  func block(_ envelopeClass: UInt64 = 1, changed: [Int: CBORValue] = [:], more: [CBORValue] = []) -> CBORValue {
+  func block(_ envelopeClass: UInt64 = 1, changed: [Int: CBORValue] = [:], more: [CBORValue] = [])
+    -> CBORValue
+  {
     var items: [CBORValue] = [
       .unsigned(envelopeClass), [.bytes(reader.address.bytes)], 7, .unsigned(World.now), 3600, 0,
     ]
