@@ -168,10 +168,10 @@ public final class MemoryStore: MailboxStore {
     }
   }
 
-  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> ReplayWindow {
+  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> ReplayRecords {
     try checkPower()
-    guard let records = state.records[Sender(scope: scope, address: sender)] else { return ReplayWindow() }
-    return ReplayWindow(count: records.digests.count, floor: records.floor)
+    guard let records = state.records[Sender(scope: scope, address: sender)] else { return ReplayRecords() }
+    return ReplayRecords(count: records.digests.count, floor: records.floor)
   }
 
   public func pruneReplay(_ scope: ReplayScope, of sender: Bytes32, keeping: Int) throws(StoreError) {
