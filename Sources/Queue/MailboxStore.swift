@@ -42,7 +42,8 @@ public protocol MailboxStore: AnyObject {
   /// The oldest message of `sender` with this topic in `mailbox`.
   func first(topic: UInt64, of sender: Bytes32, in mailbox: Mailbox) throws(StoreError) -> HeldMessage?
 
-  /// The oldest no-consequence message of `mailbox`, or of all mailboxes for `nil`.
+  /// The oldest no-consequence message of `mailbox`, or of all mailboxes for `nil`. What came together is ordered by
+  /// kind and address of its mailbox, here and wherever messages of several mailboxes are listed.
   func oldestNoConsequence(in mailbox: Mailbox?) throws(StoreError) -> HeldMessage?
 
   /// Up to `limit` messages that expire at `instant` or before, those that expired first coming first.

@@ -86,7 +86,8 @@ extension Mailboxes {
       return digest == deduplication.digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes)
     }
     let window = try store.replayWindow(key.scope, of: key.sender)
-    if let floor = window.floor, key.seq <= floor { return .refused(.envelopeReplay) }
+    // Too old to tell: to call it held might promise custody of what never came.
+    if let floor = window.floor, key.seq <= floor { return .refused(.envelopeReplayOtherBytes) }
     return nil
   }
 

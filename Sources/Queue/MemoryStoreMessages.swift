@@ -39,6 +39,7 @@ extension MemoryStore {
     }
   }
 
+  @discardableResult
   public func remove(_ number: UInt64, in mailbox: Mailbox) throws(StoreError) -> Bool {
     try checkPower()
     guard let entry = state.boxes[mailbox]?.entry(number), let body = state.bodies[entry.body] else {

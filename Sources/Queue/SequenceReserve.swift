@@ -20,6 +20,9 @@ public struct SequenceReserve<Store: MailboxStore> {
 
   /// The next number.
   ///
+  /// Drawn inside a transaction, it may be sent when the transaction has committed, as everything else that is done
+  /// inside one; if the transaction is undone, the number must not have left.
+  ///
   /// Throws ``StoreError`` if a new block is needed and cannot be stored; no number is lost then.
   public mutating func next() throws(StoreError) -> UInt64 {
     // A reservation made inside a transaction that was undone is not on disk: make it again.

@@ -46,6 +46,7 @@ extension SQLiteStore {
     return UInt64(bitPattern: number)
   }
 
+  @discardableResult
   public func remove(_ number: UInt64, in mailbox: Mailbox) throws(StoreError) -> Bool {
     try transaction { () throws(StoreError) -> Bool in
       let removed = try run { database -> (bytes: Int, last: Bool)? in
@@ -106,7 +107,7 @@ extension SQLiteStore {
       return try messages(
         """
         FROM body CROSS JOIN held ON held.body = body.id CROSS JOIN mailbox ON mailbox.id = held.mailbox
-        WHERE body.class = 0 ORDER BY body.id, held.mailbox LIMIT 1
+        WHERE body.class = 0 ORDER BY body.id, mailbox.kind, mailbox.address LIMIT 1
         """, []
       ).first
     }
@@ -123,7 +124,7 @@ extension SQLiteStore {
       """
       FROM body CROSS JOIN held ON held.body = body.id CROSS JOIN mailbox ON mailbox.id = held.mailbox
       WHERE body.expires IS NOT NULL AND body.expires <= ?
-      ORDER BY body.expires, body.id, held.mailbox LIMIT ?
+      ORDER BY body.expires, body.id, mailbox.kind, mailbox.address LIMIT ?
       """, [instant.microseconds, max(0, limit)])
   }
 
@@ -131,7 +132,7 @@ extension SQLiteStore {
     try messages(
       """
       FROM body CROSS JOIN held ON held.body = body.id CROSS JOIN mailbox ON mailbox.id = held.mailbox
-      WHERE body.sender = ? ORDER BY body.id, held.mailbox LIMIT ?
+      WHERE body.sender = ? ORDER BY body.id, mailbox.kind, mailbox.address LIMIT ?
       """, [sender.data, max(0, limit)])
   }
 
