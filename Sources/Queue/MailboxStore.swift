@@ -2,13 +2,13 @@ import Wire
 
 /// Durable storage for mailboxes: primitives without rules, which are in ``Mailboxes``.
 ///
-/// A store is a class, since it stands for one file. It is used by one task at a time and is synchronous. A primitive that is called outside
-/// ``transaction(_:)`` is a transaction of its own.
+/// A store is a class, since it stands for one file. It is used by one task at a time and is synchronous. A
+/// primitive that is called outside ``transaction(_:)`` is a transaction of its own.
 public protocol MailboxStore: AnyObject {
   /// Runs `body`. When this returns, everything done inside is on disk; when it throws, nothing of it is.
   ///
-  /// Transactions nest: an inner one that throws undoes only its own changes, and an inner one that returns becomes
-  /// durable with the outermost. Throw ``StoreError/abandoned`` to undo on purpose.
+  /// Transactions nest: an inner one that throws undoes only its own changes, and an inner one that returns
+  /// becomes durable with the outermost. Throw ``StoreError/abandoned`` to undo on purpose.
   func transaction<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result
 
   /// How many transactions were undone since the store was opened: whoever remembers what it wrote compares.
@@ -26,7 +26,8 @@ public protocol MailboxStore: AnyObject {
   /// Up to `limit` messages with numbers over `number`, in order.
   func list(in mailbox: Mailbox, after number: UInt64, limit: Int) throws(StoreError) -> [HeldMessage]
 
-  /// Removes a message, and its bytes when no other mailbox holds them. False if there is none with this number.
+  /// Removes a message, and its bytes when no other mailbox holds them. False if there is none with this
+  /// number.
   @discardableResult
   func remove(_ number: UInt64, in mailbox: Mailbox) throws(StoreError) -> Bool
 
@@ -42,8 +43,8 @@ public protocol MailboxStore: AnyObject {
   /// The oldest message of `sender` with this topic in `mailbox`.
   func first(topic: UInt64, of sender: Bytes32, in mailbox: Mailbox) throws(StoreError) -> HeldMessage?
 
-  /// The oldest no-consequence message of `mailbox`, or of all mailboxes for `nil`. What came together is ordered by
-  /// kind and address of its mailbox, here and wherever messages of several mailboxes are listed.
+  /// The oldest no-consequence message of `mailbox`, or of all mailboxes for `nil`. What came together is
+  /// ordered by kind and address of its mailbox, here and wherever messages of several mailboxes are listed.
   func oldestNoConsequence(in mailbox: Mailbox?) throws(StoreError) -> HeldMessage?
 
   /// Up to `limit` messages that expire at `instant` or before, those that expired first coming first.

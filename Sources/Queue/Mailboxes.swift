@@ -2,14 +2,14 @@ import Wire
 
 /// The rules of holding messages, over any store.
 ///
-/// A message leaves only when its receipt is confirmed, when it expires, when a newer one of its topic comes, or, if it
-/// is of no consequence, when room is needed. Every call is one transaction; several become one inside
-/// ``transaction(_:)``.
+/// A message leaves only when its receipt is confirmed, when it expires, when a newer one of its topic comes,
+/// or, if it is of no consequence, when room is needed. Every call is one transaction; several become one
+/// inside ``transaction(_:)``.
 public struct Mailboxes<Store: MailboxStore> {
   public let store: Store
   public var limits: QueueLimits
   /// What was refused or dropped, by reason.
-  public internal(set) var counters = DropCounters()
+  public var counters = DropCounters()
 
   public init(_ store: Store, limits: QueueLimits = QueueLimits()) {
     self.store = store
@@ -50,28 +50,32 @@ public struct Mailboxes<Store: MailboxStore> {
   /// What one mailbox holds.
   public func usage(of mailbox: Mailbox) throws(StoreError) -> Usage { try store.usage(of: mailbox) }
 
-  /// The next hop has it: removes the message for good. False, and nothing else, if the number is unknown: confirmed
-  /// before, expired or superseded in the meantime.
+  /// The next hop has it: removes the message for good. False, and nothing else, if the number is unknown:
+  /// confirmed before, expired or superseded in the meantime.
   @discardableResult
   public func confirm(_ number: UInt64, in mailbox: Mailbox) throws(StoreError) -> Bool {
     try store.remove(number, in: mailbox)
   }
 
-  /// Removes up to `limit` messages that expire at `now` or before and returns them, so that the caller can report each to
-  /// its sender in the same ``transaction(_:)``.
+  /// Removes up to `limit` messages that expire at `now` or before and returns them, so that the caller can
+  /// report each to its sender in the same ``transaction(_:)``.
   public mutating func expire(now: Instant, limit: Int = 1000) throws(StoreError) -> [HeldMessage] {
     let expired = try removeAll { [store] () throws(StoreError) in try store.expired(at: now, limit: limit) }
     for _ in expired { counters.count(.envelopeExpired) }
     return expired
   }
 
-  /// When the first held message expires, and with it when to call ``expire(now:limit:)``; `nil` if none ever does.
+  /// When the first held message expires, and with it when to call ``expire(now:limit:)``; `nil` if none ever
+  /// does.
   public func earliestExpiry() throws(StoreError) -> Instant? { try store.earliestExpiry() }
 
-  /// Removes everything that `sender` sent and returns it; counted under `reason`.
-  public mutating func removeAll(from sender: Bytes32, reason: DropReason) throws(StoreError) -> [HeldMessage]
-  {
-    let removed = try removeAll { [store] () throws(StoreError) in try store.list(from: sender, limit: .max) }
+  /// Removes what `sender` sent, as far as `condition` holds for it, and returns it; counted under `reason`.
+  public mutating func remove(
+    from sender: Bytes32, reason: DropReason, where condition: (HeldMessage) -> Bool = { _ in true }
+  ) throws(StoreError) -> [HeldMessage] {
+    let removed = try removeAll { [store] () throws(StoreError) in
+      try store.list(from: sender, limit: .max).filter(condition)
+    }
     for _ in removed { counters.count(reason) }
     return removed
   }

@@ -2,8 +2,8 @@ import Wire
 
 /// What became of a put.
 public enum PutOutcome: Hashable, Sendable {
-  /// Custody is taken: on disk for every mailbox but those that were `refused`. A number is `nil` where it was
-  /// refused, or where a newer message of its topic was held already.
+  /// Custody is taken: on disk for every mailbox but those that were `refused`. A number is `nil` where it
+  /// was refused, or where a newer message of its topic was held already.
   case held(numbers: [UInt64?], refused: [Refusal])
   /// The same message was taken before (``DropReason/envelopeReplay``): custody stands, nothing was stored.
   case alreadyHeld
@@ -25,8 +25,8 @@ public enum PutOutcome: Hashable, Sendable {
 /// The outcome of a put and what it removed.
 public struct PutResult: Hashable, Sendable {
   public var outcome: PutOutcome
-  /// Older messages of the same topic (``DropReason/queueSuperseded``) and no-consequence messages that made room
-  /// (``DropReason/queueOldestDropped``).
+  /// Older messages of the same topic (``DropReason/queueSuperseded``) and no-consequence messages that made
+  /// room (``DropReason/queueOldestDropped``).
   public var displaced: [Displaced]
 
   public struct Displaced: Hashable, Sendable {
@@ -52,9 +52,10 @@ public struct Deduplication: Hashable, Sendable {
 extension Mailboxes {
   /// Takes custody of `deposit` for each of `mailboxes`, in one transaction with its replay record.
   ///
-  /// Room is made, whoever comes, by dropping the oldest no-consequence messages; a mailbox that is full without any
-  /// refuses. If one mailbox of several refuses, the others take it: a recipient that is away for months must not
-  /// silence an alarm for the rest. `deduplication` is `nil` for a message of one's own making.
+  /// Room is made, whoever comes, by dropping the oldest no-consequence messages; a mailbox that is full
+  /// without any refuses. If one mailbox of several refuses, the others take it: a recipient that is away for
+  /// months must not silence an alarm for the rest. `deduplication` is `nil` for a message of one's own
+  /// making.
   public mutating func put(
     _ deposit: Deposit, in mailboxes: [Mailbox], deduplication: Deduplication? = nil
   ) throws(StoreError) -> PutResult {
@@ -154,8 +155,8 @@ extension Mailboxes {
     return true
   }
 
-  /// Drops no-consequence messages until `deposit` fits. Throws ``StoreError/abandoned``, which undoes the drops, if it
-  /// does not fit then; `reason` says what is full.
+  /// Drops no-consequence messages until `deposit` fits. Throws ``StoreError/abandoned``, which undoes the
+  /// drops, if it does not fit then; `reason` says what is full.
   private func makeRoom(
     for deposit: Deposit, in mailbox: Mailbox, total: Usage, _ removed: inout [PutResult.Displaced],
     _ reason: inout DropReason

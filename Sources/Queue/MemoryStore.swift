@@ -2,8 +2,8 @@ import Wire
 
 /// A store in memory, for tests, simulations and a replay that leaves nothing behind.
 ///
-/// It models a loss of power: after ``cutPower(afterWrites:beforeCommit:)`` the store fails in the middle of what it is told to
-/// do, and after ``restart()`` it holds exactly what was committed.
+/// It models a loss of power: after ``cutPower(afterWrites:beforeCommit:)`` the store fails in the middle of
+/// what it is told to do, and after ``restart()`` it holds exactly what was committed.
 public final class MemoryStore: MailboxStore {
   struct Body {
     var deposit: Deposit
@@ -59,8 +59,8 @@ public final class MemoryStore: MailboxStore {
 
   // MARK: Loss of power
 
-  /// Cuts the power at the `count`-th write from now (1 is the next), or, with `beforeCommit`, at the commit that
-  /// follows it, so that the caller never learns whether its transaction was kept: it was not.
+  /// Cuts the power at the `count`-th write from now (1 is the next), or, with `beforeCommit`, at the commit
+  /// that follows it, so that the caller never learns whether its transaction was kept: it was not.
   public func cutPower(afterWrites count: Int, beforeCommit: Bool = false) {
     writesUntilCut = count
     cutBeforeCommit = beforeCommit

@@ -1,8 +1,10 @@
 import Wire
 
-/// Sequence numbers that are never given twice, at one write for a block of them (RFC 8613 appendix B.1.1 in spirit).
+/// Sequence numbers that are never given twice, at one write for a block of them (RFC 8613 appendix B.1.1 in
+/// spirit).
 ///
-/// The end of the block is on disk before its first number is given; after a crash the rest of the block is skipped.
+/// The end of the block is on disk before its first number is given; after a crash the rest of the block is
+/// skipped.
 public struct SequenceReserve<Store: MailboxStore> {
   private let store: Store
   private let name: String
@@ -20,8 +22,8 @@ public struct SequenceReserve<Store: MailboxStore> {
 
   /// The next number.
   ///
-  /// Drawn inside a transaction, it may be sent when the transaction has committed, as everything else that is done
-  /// inside one; if the transaction is undone, the number must not have left.
+  /// Drawn inside a transaction, it may be sent when the transaction has committed, as everything else that
+  /// is done inside one; if the transaction is undone, the number must not have left.
   ///
   /// Throws ``StoreError`` if a new block is needed and cannot be stored; no number is lost then.
   public mutating func next() throws(StoreError) -> UInt64 {

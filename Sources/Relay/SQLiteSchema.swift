@@ -3,13 +3,14 @@ import Queue
 
 /// The tables of a store and how older files are brought to them.
 ///
-/// Unsigned 64-bit numbers are stored with the top bit flipped where their order matters, and bit for bit elsewhere.
+/// Unsigned 64-bit numbers are stored with the top bit flipped where their order matters, and bit for bit
+/// elsewhere.
 enum SQLiteSchema {
   /// Says in the file's header that it is ours: "PANG".
   static let applicationID = 0x5041_4e47
 
-  /// One entry for each version; the last one's index plus 1 is the current version. Never change one that was
-  /// released.
+  /// One entry for each version; the last one's index plus 1 is the current version. Never change one that
+  /// was released.
   static let migrations = [
     """
     CREATE TABLE mailbox(

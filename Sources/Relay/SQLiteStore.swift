@@ -5,7 +5,8 @@ import Wire
 
 /// A store in one SQLite file: write-ahead log, synced to disk at every commit.
 ///
-/// `kill -9` and loss of power at any instant leave what was committed, all of it and nothing else. Used by one task at a time.
+/// `kill -9` and loss of power at any instant leave what was committed, all of it and nothing else. Used by
+/// one task at a time.
 public final class SQLiteStore: MailboxStore {
   private let queue: DatabaseQueue
   private let directory: StateDirectory?
@@ -20,7 +21,8 @@ public final class SQLiteStore: MailboxStore {
 
   /// Opens the store of a state directory, which is made if there is none.
   ///
-  /// `maximumBytes` bounds the file; a full one fails as a full disk does. Throws ``StoreError`` with path and remedy.
+  /// `maximumBytes` bounds the file; a full one fails as a full disk does. Throws ``StoreError`` with path
+  /// and remedy.
   public convenience init(directory path: String, maximumBytes: Int? = nil) throws(StoreError) {
     let directory = try StateDirectory(path)
     try self.init(directory, maximumBytes: maximumBytes)

@@ -11,14 +11,16 @@ import Queue
 
 /// The directory of a store, held by one process at a time.
 ///
-/// The lock is an advisory one on a file that stays: the kernel gives it up when the process ends, however it ends.
+/// The lock is an advisory one on a file that stays: the kernel gives it up when the process ends, however it
+/// ends.
 final class StateDirectory {
   let path: String
   /// The database file in it.
   let databasePath: String
   private let lock: FileHandle
 
-  /// Makes the directory (mode 0700) and an empty database file (mode 0600) if there are none, and takes the lock.
+  /// Makes the directory (mode 0700) and an empty database file (mode 0600) if there are none, and takes the
+  /// lock.
   init(_ path: String) throws(StoreError) {
     self.path = path
     databasePath = path + "/pangate.sqlite"

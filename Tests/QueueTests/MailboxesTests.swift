@@ -206,7 +206,7 @@ import Wire
   @Test mutating func removalBySenderAndByMailbox() throws {
     _ = try boxes.put(deposit(1, from: 1), in: [node, nodeQueue(2)])
     _ = try boxes.put(deposit(2, from: 2), in: node)
-    #expect(try boxes.removeAll(from: address(1), reason: .senderRevoked).count == 2)
+    #expect(try boxes.remove(from: address(1), reason: .senderRevoked).count == 2)
     #expect(try boxes.list(node).map(\.seq) == [2])
     #expect(try boxes.removeAll(in: node, reason: .senderRevoked).map(\.seq) == [2])
     #expect(boxes.counters[.senderRevoked] == 3)

@@ -175,8 +175,8 @@ import Wire
     }
   }
 
-  /// Random operations, some in transactions, some given up, with the file closed and opened between any two: the same
-  /// as in memory.
+  /// Random operations, some in transactions, some given up, with the file closed and opened between any two:
+  /// the same as in memory.
   @Test(arguments: 1...6) func reopenedAtAnyPointItAgreesWithMemory(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
     let limits = QueueLimits(
