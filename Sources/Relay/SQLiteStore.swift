@@ -1,0 +1,160 @@
+import Foundation
+import GRDB
+import Queue
+import Wire
+
+/// A store in one SQLite file: write-ahead log, synced to disk at every commit.
+///
+/// `kill -9` and loss of power at any instant leave what was committed, all of it and nothing else. Used by
+/// one task at a time.
+public final class SQLiteStore: MailboxStore {
+  private let queue: DatabaseQueue
+  private let directory: StateDirectory?
+  /// The connection, inside a transaction.
+  private var database: Database?
+  private var depth = 0
+  /// SQLite has undone the whole transaction by itself; nothing more may be written until it has ended.
+  private var failure: StoreError?
+  /// What is held, kept here since every put needs it.
+  var total = Usage()
+  public private(set) var undoneTransactions: UInt64 = 0
+
+  /// Opens the store of a state directory, which is made if there is none.
+  ///
+  /// `maximumBytes` bounds the file; a full one fails as a full disk does. Throws ``StoreError`` with path
+  /// and remedy.
+  public convenience init(directory path: String, maximumBytes: Int? = nil) throws(StoreError) {
+    let directory = try StateDirectory(path)
+    try self.init(directory, maximumBytes: maximumBytes)
+  }
+
+  /// A store that nothing outlives.
+  public static func inMemory() throws(StoreError) -> SQLiteStore { try SQLiteStore(nil, maximumBytes: nil) }
+
+  private init(_ directory: StateDirectory?, maximumBytes: Int?) throws(StoreError) {
+    self.directory = directory
+    let path = directory?.databasePath
+    do {
+      var configuration = Configuration()
+      configuration.foreignKeysEnabled = false
+      configuration.label = "pangate.store"
+      // The library lowers it to NORMAL in its WAL mode, which may lose the last transactions with the power.
+      configuration.prepareDatabase { database in
+        if path != nil {
+          _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
+          try database.execute(sql: "PRAGMA synchronous = FULL")
+        }
+        if let maximumBytes {
+          let pageSize = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 4096
+          _ = try Int.fetchOne(database, sql: "PRAGMA max_page_count = \(max(1, maximumBytes / pageSize))")
+        }
+      }
+      queue =
+        try path.map { try DatabaseQueue(path: $0, configuration: configuration) }
+        ?? DatabaseQueue(configuration: configuration)
+      total = try queue.inDatabase { database in
+        try SQLiteSchema.migrate(database, path: path)
+        return Usage(
+          messages: try Int.fetchOne(database, sql: "SELECT coalesce(sum(messages), 0) FROM mailbox") ?? 0,
+          bytes: try Int.fetchOne(database, sql: "SELECT coalesce(sum(length(bytes)), 0) FROM body") ?? 0)
+      }
+    } catch {
+      throw StoreError(wrapping: error, path: path)
+    }
+  }
+
+  /// Closes the file and gives the directory up. Every later call throws.
+  public func close() {
+    try? queue.close()
+    directory?.release()
+  }
+
+  // MARK: Transactions
+
+  public func transaction<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    if let database { return try transaction(on: database, body) }
+    let outcome = queue.inDatabase { database -> Swift.Result<Result, StoreError> in
+      self.database = database
+      defer {
+        self.database = nil
+        failure = nil
+      }
+      do throws(StoreError) {
+        return .success(try transaction(on: database, body))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try outcome.get()
+  }
+
+  private func transaction<Result>(
+    on database: Database, _ body: () throws(StoreError) -> Result
+  ) throws(StoreError) -> Result {
+    let level = depth
+    let held = total
+    try execute(level == 0 ? "BEGIN IMMEDIATE" : "SAVEPOINT level\(level)", on: database)
+    depth += 1
+    defer { depth = level }
+    do throws(StoreError) {
+      let result = try body()
+      // A body that swallowed the failure of the whole transaction must not commit the rest.
+      if let failure { throw failure }
+      try execute(level == 0 ? "COMMIT" : "RELEASE level\(level)", on: database)
+      return result
+    } catch {
+      total = held
+      undoneTransactions += 1
+      if database.isInsideTransaction {
+        if level == 0 {
+          try? database.rollback()
+        } else {
+          try execute("ROLLBACK TO level\(level)", on: database)
+          try execute("RELEASE level\(level)", on: database)
+        }
+      }
+      throw error
+    }
+  }
+
+  private func execute(_ sql: String, on database: Database) throws(StoreError) {
+    try run { _ in try database.cachedStatement(sql: sql).execute() }
+  }
+
+  /// Runs statements in the open transaction, or in one of their own.
+  func run<Result>(_ body: (Database) throws -> Result) throws(StoreError) -> Result {
+    guard let database else { return try transaction { () throws(StoreError) -> Result in try run(body) } }
+    if let failure { throw failure }
+    do {
+      return try body(database)
+    } catch {
+      let failed = StoreError(wrapping: error, path: directory?.databasePath)
+      if depth > 0 && !database.isInsideTransaction { failure = failed }
+      throw failed
+    }
+  }
+}
+
+extension StoreError {
+  /// What SQLite's result code means to the operator.
+  init(wrapping error: any Error, path: String?) {
+    if let error = error as? StoreError {
+      self = error
+      return
+    }
+    guard let error = error as? DatabaseError else {
+      self.init(.failed, path: path, detail: "\(error)")
+      return
+    }
+    let kind: Kind =
+      switch error.resultCode {
+      case .SQLITE_FULL: .full
+      case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_FORMAT: .corrupt
+      case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH: .notWritable
+      case .SQLITE_BUSY, .SQLITE_LOCKED: .inUse
+      case .SQLITE_MISUSE: .closed
+      default: .failed
+      }
+    self.init(kind, path: path, detail: error.message ?? "\(error.resultCode)")
+  }
+}
