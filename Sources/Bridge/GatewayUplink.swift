@@ -148,6 +148,8 @@ extension PutOutcome {
     switch self {
     case .held(_, let refused): refused.first?.reason
     case .alreadyHeld: .envelopeReplay
+    // Too old to tell from a replay: it may never have been taken, so it must not look as if it had been.
+    case .refused(.envelopeReplay): .envelopeReplayOtherBytes
     case .refused(let reason): reason
     }
   }

@@ -1,0 +1,2 @@
+/// A CoAP message inside an envelope.
+public typealias EncapsulatedMessage = CoAPContent
