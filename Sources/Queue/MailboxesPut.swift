@@ -114,6 +114,10 @@ extension Mailboxes {
       var removed: [PutResult.Displaced] = []
       var reason = DropReason.queueNodeFull
       do {
+        if deposit.topic == nil, try hasRoom(for: deposit, in: mailbox, total: total) {
+          takers.append((index, mailbox))
+          continue
+        }
         let newest = try store.transaction { () throws(StoreError) -> Bool in
           guard try supersede(deposit, in: mailbox, &removed) else { return false }
           try makeRoom(for: deposit, in: mailbox, total: total, &removed, &reason)
@@ -135,6 +139,13 @@ extension Mailboxes {
       }
     }
     return PutResult(outcome: .held(numbers: numbers, refused: refused), displaced: displaced)
+  }
+
+  private func hasRoom(
+    for deposit: Deposit, in mailbox: Mailbox, total: Usage
+  ) throws(StoreError) -> Bool {
+    guard try (store.usage(of: mailbox) + deposit.usage).fits(limits[mailbox.kind]) else { return false }
+    return try (store.totalUsage() + total).fits(limits.total)
   }
 
   /// Removes older messages of the topic. False if a newer one is held: then `deposit` itself is superseded.

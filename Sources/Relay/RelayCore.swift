@@ -164,9 +164,11 @@ public struct RelayCore<Store: MailboxStore> {
       in: sender.mailbox)
   }
 
-  /// Runs `body`; what it does is on disk, all of it, when this returns, and undone, in memory too, when this
-  /// throws.
-  mutating func transaction<Result>(
+  /// Runs `body` as one transaction: many envelopes, one sync of the disk.
+  ///
+  /// No answer that was given inside may leave before this returns. When this throws, everything is undone, in memory
+  /// too, and none of the answers holds.
+  public mutating func transaction<Result>(
     _ body: (inout RelayCore) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
     let (directory, removed, counters) = (directory, removed, mailboxes.counters)
