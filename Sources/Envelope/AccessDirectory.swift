@@ -21,7 +21,8 @@ public struct AccessDirectory: Sendable {
     self.keys = keys
     allowed = list.entries.map { Set($0.recipients) }
     byAddress = Dictionary(uniqueKeysWithValues: list.entries.enumerated().map { ($1.address, $0) })
-    byShortAddress = Dictionary(uniqueKeysWithValues: list.entries.enumerated().map { ($1.address.short, $0) })
+    byShortAddress = Dictionary(
+      uniqueKeysWithValues: list.entries.enumerated().map { ($1.address.short, $0) })
   }
 
   /// Takes an access list from an envelope, or refuses it, as ``PeerDirectory/accept(_:for:oracle:current:)`` does.
@@ -60,7 +61,8 @@ public struct AccessDirectory: Sendable {
   private func party(at index: Int) -> Party {
     let entry = list.entries[index]
     return Party(
-      index: index, address: entry.address, class: entry.class, host: entry.host.map { list.entries[$0].address },
+      index: index, address: entry.address, class: entry.class,
+      host: entry.host.map { list.entries[$0].address },
       key: keys[index])
   }
 
@@ -83,7 +85,9 @@ public struct AccessDirectory: Sendable {
   }
 
   /// Whether `sender` may send to `recipient`.
-  public func maySend(_ sender: Party, to recipient: Party) -> Bool { allowed[sender.index].contains(recipient.index) }
+  public func maySend(_ sender: Party, to recipient: Party) -> Bool {
+    allowed[sender.index].contains(recipient.index)
+  }
 
   /// Whether `sender` may send to `recipient`; never if one of them is not admitted.
   public func maySend(from sender: Address, to recipient: Address) -> Bool {
@@ -92,7 +96,9 @@ public struct AccessDirectory: Sendable {
   }
 
   /// The weakest class that an envelope between the two may have.
-  public func classFloor(_ sender: Party, _ recipient: Party) -> EnvelopeClass { max(sender.class, recipient.class) }
+  public func classFloor(_ sender: Party, _ recipient: Party) -> EnvelopeClass {
+    max(sender.class, recipient.class)
+  }
 
   /// From whom an admitted envelope is, and to whom.
   public struct Route: Sendable, Hashable {

@@ -35,7 +35,9 @@ public struct CoAPContent: Hashable, Sendable {
 
   /// The Uri-Path options joined: `/lock`. For people: segments are not escaped.
   public var path: String {
-    "/" + options.filter { $0.number == 11 }.map { String(decoding: $0.value, as: UTF8.self) }.joined(separator: "/")
+    "/"
+      + options.filter { $0.number == 11 }.map { String(decoding: $0.value, as: UTF8.self) }.joined(
+        separator: "/")
   }
 }
 

@@ -32,9 +32,11 @@ public struct EnrolmentCode: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// A code of the certificate form.
-  public init(certificate identity: PublicIdentity, agreementKey: P256.KeyAgreement.PublicKey, class: EnvelopeClass) {
+  public init(certificateOf identity: Identity, class: EnvelopeClass) {
     self.class = `class`
-    content = .certificate(identity.certificate, agreementKey: [UInt8](agreementKey.compressedRepresentation))
+    content = .certificate(
+      identity.public.certificate,
+      agreementKey: [UInt8](identity.agreementKey.publicKey.compressedRepresentation))
   }
 
   /// The address of the device.
@@ -55,7 +57,8 @@ public struct EnrolmentCode: Hashable, Sendable, CustomStringConvertible {
     let fields = trimmed.split(separator: ":", omittingEmptySubsequences: false)
     guard fields.count >= 5, fields[0] == "PANGATE" else { throw malformed }
     guard fields[1] == "1" else { throw ParseError(.reservedValue) }
-    guard fields[2].count == 1, let raw = UInt8(fields[2]), let stated = EnvelopeClass(rawValue: raw), stated != .stream
+    guard fields[2].count == 1, let raw = UInt8(fields[2]), let stated = EnvelopeClass(rawValue: raw),
+      stated != .stream
     else { throw ParseError(.reservedValue) }
     `class` = stated
     guard let first = [UInt8](base32: fields[4]) else { throw malformed }

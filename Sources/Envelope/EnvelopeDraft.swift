@@ -62,7 +62,8 @@ public struct EnvelopeDraft: Sendable {
       addressForm == .full ? .full(address) : .short(address.short)
     }
     return EnvelopeHeader(
-      contentFormat: `class` == .confidential ? nil : content.format, sender: reference(sender), class: `class`,
+      contentFormat: `class` == .confidential ? nil : content.format, sender: reference(sender),
+      class: `class`,
       recipients: recipients.map { reference($0.address) }, sequence: sequence, issuedAt: issuedAt,
       lifetime: lifetime, flags: flags, extensions: extensions)
   }

@@ -28,7 +28,8 @@ public struct EnvelopeHeader: Hashable, Sendable {
 
   public init(
     algorithm: SignatureAlgorithm = .es256, contentFormat: UInt64? = nil, sender: AddressReference,
-    class: EnvelopeClass, recipients: [AddressReference], sequence: UInt64, issuedAt: UInt64?, lifetime: UInt64,
+    class: EnvelopeClass, recipients: [AddressReference], sequence: UInt64, issuedAt: UInt64?,
+    lifetime: UInt64,
     flags: EnvelopeFlags = [], extensions: EnvelopeExtensions = EnvelopeExtensions()
   ) {
     self.algorithm = algorithm
@@ -84,7 +85,8 @@ public struct EnvelopeExtensions: Hashable, Sendable {
   public static let echoLengths = 8...16
 
   public init(
-    inReplyTo: UInt64? = nil, answerHash: UInt64? = nil, echoChallenge: [UInt8]? = nil, echoResponse: [UInt8]? = nil,
+    inReplyTo: UInt64? = nil, answerHash: UInt64? = nil, echoChallenge: [UInt8]? = nil,
+    echoResponse: [UInt8]? = nil,
     onBehalfOf: AddressReference? = nil, stream: StreamPosition? = nil, topic: UInt64? = nil
   ) {
     self.inReplyTo = inReplyTo

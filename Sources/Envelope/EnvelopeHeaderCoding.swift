@@ -34,7 +34,9 @@ extension EnvelopeHeader: CBORItem {
     var map = try reader.map()
     while try reader.nextKey(in: &map) {
       let position = reader.offset
-      guard [.unsigned, .negative].contains(try reader.peekKind()) else { throw reader.error(.coseHeaderUnknown) }
+      guard [.unsigned, .negative].contains(try reader.peekKind()) else {
+        throw reader.error(.coseHeaderUnknown)
+      }
       switch try reader.integer() {
       case Label.algorithm:
         let value = try reader.integer()
@@ -52,7 +54,8 @@ extension EnvelopeHeader: CBORItem {
     guard let algorithm, let sender, let block else { throw reader.error(.coseHeaderMissing) }
     self.init(
       algorithm: algorithm, contentFormat: contentFormat, sender: sender, class: block.class,
-      recipients: block.recipients, sequence: block.sequence, issuedAt: block.issuedAt, lifetime: block.lifetime,
+      recipients: block.recipients, sequence: block.sequence, issuedAt: block.issuedAt,
+      lifetime: block.lifetime,
       flags: block.flags, extensions: block.extensions)
   }
 
@@ -168,7 +171,8 @@ extension EnvelopeExtensions: CBORItem {
       guard EnvelopeExtensions.echoLengths.contains(echo.count) else { throw .notRepresentable }
     }
     let present = [
-      inReplyTo != nil, answerHash != nil, echoChallenge != nil, echoResponse != nil, onBehalfOf != nil, stream != nil,
+      inReplyTo != nil, answerHash != nil, echoChallenge != nil, echoResponse != nil, onBehalfOf != nil,
+      stream != nil,
       topic != nil,
     ]
     writer.map(present.count { $0 })

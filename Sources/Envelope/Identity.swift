@@ -1,3 +1,4 @@
+import COSE
 import Crypto
 import Foundation
 import SwiftASN1
@@ -17,6 +18,8 @@ public struct Identity: Sendable {
   public var address: Address { self.public.address }
   /// The certificate's common name.
   public var name: String { self.public.name }
+  /// The public half of ``agreementKey`` as an uncompressed point, 65 bytes.
+  public var agreementPoint: [UInt8] { agreementKey.publicKey.point }
 
   /// Puts together what belongs together. `nil` if the signing key is not the certificate's.
   public init?(
@@ -39,24 +42,32 @@ public struct Identity: Sendable {
   /// - Parameters:
   ///   - name: the common name, 1 to 64 characters (RFC 5280, A.1: ub-common-name).
   ///   - validFrom: now; cut off to whole seconds.
-  ///   - serial: at most 20 bytes, random (RFC 5280, 4.1.2.2). Its first bit is cleared, so that it is positive.
-  ///   - signingKey: a fresh key.
-  ///   - agreementKey: another fresh key.
-  /// - Throws: ``IdentityError``.
+  ///   - generator: makes both keys and the serial number: hand in one that is fit for keys, as
+  ///     `SystemRandomNumberGenerator` is.
+  /// - Throws: ``IdentityError/nameUnfit(_:)`` and ``IdentityError/notMade(_:)``.
   public static func new(
-    name: String, validFrom: Instant, serial: [UInt8], signingKey: P256.Signing.PrivateKey,
-    agreementKey: P256.KeyAgreement.PrivateKey
+    name: String, validFrom: Instant, using generator: inout some RandomNumberGenerator
   ) throws(IdentityError) -> Identity {
     guard (1...64).contains(name.count) else { throw .nameUnfit(name) }
-    guard (1...20).contains(serial.count) else {
-      throw .notMade("the serial number has \(serial.count) bytes")
+    func draw(_ count: Int) -> [UInt8] {
+      (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
-    var positive = serial
-    positive[0] &= 0x7f
+    // At most 20 bytes and positive (RFC 5280, 4.1.2.2).
+    var serial = draw(20)
+    serial[0] &= 0x7f
+    // One draw in 2^32 is no scalar of P-256, being 0 or not below the order: draw again.
+    func key<Key>(_ make: ([UInt8]) throws -> Key) throws(IdentityError) -> Key {
+      for _ in 0..<8 {
+        if let key = try? make(draw(32)) { return key }
+      }
+      throw .notMade("the random numbers are none")
+    }
+    let signingKey = try key { try P256.Signing.PrivateKey(rawRepresentation: $0) }
+    let agreementKey = try key { try P256.KeyAgreement.PrivateKey(rawRepresentation: $0) }
     do {
       let subject = try DistinguishedName { CommonName(name) }
       let certificate = try Certificate(
-        version: .v3, serialNumber: Certificate.SerialNumber(bytes: positive),
+        version: .v3, serialNumber: Certificate.SerialNumber(bytes: serial),
         publicKey: Certificate.PublicKey(signingKey.publicKey),
         notValidBefore: Date(timeIntervalSince1970: TimeInterval(validFrom.seconds)),
         notValidAfter: Date(timeIntervalSince1970: 253_402_300_799),

@@ -78,7 +78,8 @@ public struct Member: Sendable, Hashable {
 
   public init(
     identity: PublicIdentity, agreementKey: P256.KeyAgreement.PublicKey, class: EnvelopeClass, roles: Roles,
-    name: String, eui64: UInt64? = nil, readers: [Address] = [], commanders: [Address] = [], gateway: Address? = nil,
+    name: String, eui64: UInt64? = nil, readers: [Address] = [], commanders: [Address] = [],
+    gateway: Address? = nil,
     traits: Traits = [], configuration: [String: CBORValue] = [:]
   ) {
     self.identity = identity
@@ -101,7 +102,8 @@ public struct Member: Sendable, Hashable {
     left.identity == right.identity && left.agreementKey.point == right.agreementKey.point
       && left.class == right.class && left.roles == right.roles && left.name == right.name
       && left.eui64 == right.eui64 && left.readers == right.readers && left.commanders == right.commanders
-      && left.gateway == right.gateway && left.traits == right.traits && left.configuration == right.configuration
+      && left.gateway == right.gateway && left.traits == right.traits
+      && left.configuration == right.configuration
   }
 
   public func hash(into hasher: inout Hasher) { hasher.combine(address) }
@@ -149,15 +151,18 @@ extension Member: CBORItem {
     }
     guard let identity, let agreementKey, let memberClass, let roles, let name else { throw start }
     self.init(
-      identity: identity, agreementKey: agreementKey, class: memberClass, roles: roles, name: name, eui64: eui64,
-      readers: readers, commanders: commanders, gateway: gateway, traits: traits, configuration: configuration)
+      identity: identity, agreementKey: agreementKey, class: memberClass, roles: roles, name: name,
+      eui64: eui64,
+      readers: readers, commanders: commanders, gateway: gateway, traits: traits, configuration: configuration
+    )
   }
 
   /// Empty lists, no traits and no configuration are left out.
   public func write(to writer: inout CBORWriter) throws(EmitError) {
     guard `class` != .stream else { throw .notRepresentable }
     let optional = [
-      eui64 != nil, !readers.isEmpty, !commanders.isEmpty, gateway != nil, !traits.isEmpty, !configuration.isEmpty,
+      eui64 != nil, !readers.isEmpty, !commanders.isEmpty, gateway != nil, !traits.isEmpty,
+      !configuration.isEmpty,
     ]
     writer.map(5 + optional.count { $0 })
     writer.unsigned(1)
@@ -202,7 +207,8 @@ extension EnvelopeClass {
   @_lifetime(reader: copy reader)
   init(ofMember reader: inout CBORReader) throws(ParseError) {
     let invalid = reader.error(.peerRecordInvalid)
-    guard let known = UInt8(exactly: try reader.unsigned()).flatMap(EnvelopeClass.init(rawValue:)), known != .stream
+    guard let known = UInt8(exactly: try reader.unsigned()).flatMap(EnvelopeClass.init(rawValue:)),
+      known != .stream
     else { throw invalid }
     self = known
   }

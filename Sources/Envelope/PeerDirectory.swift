@@ -26,7 +26,8 @@ public struct PeerDirectory: Sendable {
     byAddress = Dictionary(members.map { ($1.address, $0) }, uniquingKeysWith: { first, _ in first })
     byShortAddress = Dictionary(grouping: record.members.indices) { record.members[$0].address.short }
     byEUI64 = Dictionary(
-      members.compactMap { index, member in member.eui64.map { ($0, index) } }, uniquingKeysWith: { first, _ in first })
+      members.compactMap { index, member in member.eui64.map { ($0, index) } },
+      uniquingKeysWith: { first, _ in first })
     byName = Dictionary(members.map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -71,7 +72,8 @@ public struct PeerDirectory: Sendable {
   public func recipients(_ references: [AddressReference]) throws(ParseError) -> [Member] {
     var found: [Member] = []
     for reference in references {
-      let member = try find(reference, unknown: .envelopeRecipientUnknown, ambiguous: .envelopeRecipientAmbiguous)
+      let member = try find(
+        reference, unknown: .envelopeRecipientUnknown, ambiguous: .envelopeRecipientAmbiguous)
       if !found.contains(where: { $0.address == member.address }) { found.append(member) }
     }
     return found

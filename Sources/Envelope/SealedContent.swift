@@ -22,7 +22,8 @@ public enum SealedContent: Hashable, Sendable {
     case 0xd0:
       let message = try COSEEncrypt0(parsing: bytes)
       try SealedContent.check(message.headers, algorithm: .hpke0, format: true)
-      try SealedContent.check(message.headers.unprotected, is: [COSELabel.encapsulatedKey: SealedContent.pointLength])
+      try SealedContent.check(
+        message.headers.unprotected, is: [COSELabel.encapsulatedKey: SealedContent.pointLength])
       self = .one(message)
     case 0xd8 where bytes.count > 1 && bytes[1] == 0x60:
       let message = try COSEEncrypt(parsing: bytes)
@@ -45,12 +46,12 @@ public enum SealedContent: Hashable, Sendable {
       guard recipient.ciphertext.count == 32 else { throw ParseError(.lengthMismatch) }
     case .ecdhESA128KW:
       try check(recipient.headers, algorithm: .ecdhESA128KW)
+      guard let key = recipient.headers.unprotected[COSELabel.ephemeralKey] else {
+        throw ParseError(.coseHeaderMissing)
+      }
       let unprotected = recipient.headers.unprotected.mapValue ?? []
       guard unprotected.count == (unprotected.contains { $0.key == .integer(COSELabel.keyID) } ? 2 : 1) else {
         throw ParseError(.coseHeaderUnknown)
-      }
-      guard let key = recipient.headers.unprotected[COSELabel.ephemeralKey] else {
-        throw ParseError(.coseHeaderMissing)
       }
       guard key.mapValue?.count == 4, key[1] == 2, key[-1] == 1, key[-2]?.bytesValue?.count == 32,
         key[-3]?.bytesValue?.count == 32

@@ -45,7 +45,9 @@ public struct SignedEnvelope: Sendable {
       return
     }
     let sealed = try SealedContent(parsing: view.payload.array())
-    guard sealed.isFor(header.recipients) else { throw ParseError(.envelopeStructure, at: payloadRange.lowerBound) }
+    guard sealed.isFor(header.recipients) else {
+      throw ParseError(.envelopeStructure, at: payloadRange.lowerBound)
+    }
     self.sealed = sealed
   }
 
@@ -125,7 +127,8 @@ public struct SignedEnvelope: Sendable {
         format: message.contentFormat, bytes: try message.open(with: identity.agreementKey, externalAAD: aad))
     case .several(let message):
       return Content(
-        format: message.contentFormat, bytes: try message.open(at: index, with: identity.agreementKey, externalAAD: aad))
+        format: message.contentFormat,
+        bytes: try message.open(at: index, with: identity.agreementKey, externalAAD: aad))
     case nil: return Content(format: header.contentFormat, bytes: Array(payload))
     }
   }

@@ -18,46 +18,6 @@ enum IdentityFiles {
       return try IdentityFile.publicIdentity(text, file: path)
     } catch { throw Failure.cannotStart(error.description) }
   }
-
-  /// Writes private keys: mode 0600 from the first moment, never over an existing file unless `force` is set, and
-  /// complete or not at all.
-  static func writeSecret(_ text: String, to path: String, force: Bool) throws {
-    if !force, FileManager.default.fileExists(atPath: path) {
-      throw Failure.cannotStart(
-        "\(path): exists already: an identity that is overwritten is lost; choose another name, or give --force")
-    }
-    let temporary = path + ".new-\(ProcessInfo.processInfo.processIdentifier)"
-    // O_EXCL: nobody can have put a link there.
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw failure(path, "cannot be written") }
-    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    do {
-      try handle.write(contentsOf: Data(text.utf8))
-      try handle.synchronize()
-      try handle.close()
-    } catch {
-      unlink(temporary)
-      throw Failure.cannotStart("\(path): cannot be written: \(error.localizedDescription)")
-    }
-    // link() refuses an existing name, which a rename would replace: two runs at once cannot lose an identity.
-    if !force {
-      let linked = link(temporary, path)
-      let reason = failure(path, "cannot be written")
-      unlink(temporary)
-      guard linked == 0 else { throw reason }
-    } else {
-      guard rename(temporary, path) == 0 else {
-        let reason = failure(path, "cannot be written")
-        unlink(temporary)
-        throw reason
-      }
-    }
-  }
-
-  /// The last system error about `path`.
-  private static func failure(_ path: String, _ what: String) -> Failure {
-    Failure.cannotStart("\(path): \(what): \(POSIXErrorCode(rawValue: errno).map { POSIXError($0).localizedDescription } ?? "error \(errno)")")
-  }
 }
 
 /// Reading the files that commands are given; `-` is standard input.

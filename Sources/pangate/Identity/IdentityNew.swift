@@ -1,5 +1,4 @@
 import ArgumentParser
-import Crypto
 import Envelope
 import Foundation
 import Wire
@@ -12,7 +11,9 @@ struct IdentityNew: ParsableCommand {
   @Option(help: "Name in the certificate, 1 to 64 characters: a label, the address is what counts.")
   var name: String
 
-  @Option(name: [.customShort("o"), .customLong("output")], help: "File to write (default: NAME.pem; - is standard output).")
+  @Option(
+    name: [.customShort("o"), .customLong("output")],
+    help: "File to write (default: NAME.pem; - is standard output).")
   var output: String?
 
   @Flag(help: "Overwrite the file if it exists. The identity in it is lost.")
@@ -24,21 +25,17 @@ struct IdentityNew: ParsableCommand {
       throw Failure.usage("the name '\(name)' is not fit for a file name: give the file with -o")
     }
     var random = SystemRandomNumberGenerator()
-    let serial = (0..<20).map { _ in UInt8.random(in: 0...255, using: &random) }
     let identity: Identity
     do {
       identity = try Identity.new(
-        name: name, validFrom: Instant(seconds: Int64(Date().timeIntervalSince1970)), serial: serial,
-        signingKey: P256.Signing.PrivateKey(), agreementKey: P256.KeyAgreement.PrivateKey())
-    } catch IdentityError.nameUnfit(let name) {
-      throw Failure.usage(IdentityError.nameUnfit(name).description)
-    }
+        name: name, validFrom: Instant(seconds: Int64(Date().timeIntervalSince1970)), using: &random)
+    } catch { throw Failure.usage(error.description) }
     let text = IdentityFile.text(of: identity)
     guard path != "-" else {
       print(text, terminator: "")
       return
     }
-    try IdentityFiles.writeSecret(text, to: path, force: force)
+    try SecretFile.write(text, to: path, force: force)
     print("\(path): identity '\(name)'")
     print("address  \(identity.address)")
   }

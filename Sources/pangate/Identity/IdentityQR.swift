@@ -22,7 +22,9 @@ struct IdentityQR: ParsableCommand {
   @Option(help: "certificate (all that the oracle needs) or fingerprint (short, for small labels).")
   var form: Form = .certificate
 
-  @Option(name: .customLong("class"), help: "What the device's traffic needs: no-consequence, auth-only or confidential.")
+  @Option(
+    name: .customLong("class"),
+    help: "What the device's traffic needs: no-consequence, auth-only or confidential.")
   var classWord: String
 
   func run() throws {
@@ -33,8 +35,7 @@ struct IdentityQR: ParsableCommand {
     case .fingerprint:
       print(EnrolmentCode(fingerprint: try IdentityFiles.publicIdentity(file).address, class: needed))
     case .certificate:
-      let identity = try IdentityFiles.identity(file)
-      print(EnrolmentCode(certificate: identity.public, agreementKey: identity.agreementKey.publicKey, class: needed))
+      print(EnrolmentCode(certificateOf: try IdentityFiles.identity(file), class: needed))
     }
   }
 }

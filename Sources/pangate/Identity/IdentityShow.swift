@@ -1,5 +1,4 @@
 import ArgumentParser
-import Crypto
 import Envelope
 import Foundation
 import Wire
@@ -7,7 +6,8 @@ import Wire
 /// `pangate identity show`.
 struct IdentityShow: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show", abstract: "Show address, subject, validity and public keys of an identity or certificate file.")
+    commandName: "show",
+    abstract: "Show address, subject, validity and public keys of an identity or certificate file.")
 
   @Argument(help: "Identity or certificate file in PEM (- is standard input).")
   var file: String
@@ -21,12 +21,12 @@ struct IdentityShow: ParsableCommand {
     do {
       // A file of one block is a certificate; with more it must be a whole identity.
       if try IdentityFile.labels(text, file: file) == ["CERTIFICATE"] {
-        facts = IdentityFacts(try IdentityFile.publicIdentity(text, file: file), agreementKey: nil)
+        facts = IdentityFacts(try IdentityFile.publicIdentity(text, file: file), agreementPoint: nil)
       } else {
         let identity = try IdentityFile.identity(text, file: file)
-        facts = IdentityFacts(identity.public, agreementKey: identity.agreementKey.publicKey)
+        facts = IdentityFacts(identity.public, agreementPoint: identity.agreementPoint)
       }
-    } catch let error as IdentityError { throw Failure.cannotStart(error.description) }
+    } catch { throw Failure.cannotStart(error.description) }
     print(json ? JSONOutput.line(facts) : facts.text)
   }
 }
@@ -43,7 +43,7 @@ struct IdentityFacts: Encodable {
   var agreementKey: String?
   var privateKeys: Bool
 
-  init(_ identity: PublicIdentity, agreementKey: P256.KeyAgreement.PublicKey?) {
+  init(_ identity: PublicIdentity, agreementPoint: [UInt8]?) {
     address = identity.address.description
     shortAddress = identity.address.short.description
     name = identity.name
@@ -51,7 +51,7 @@ struct IdentityFacts: Encodable {
     validFrom = identity.validity.lowerBound.iso8601
     validUntil = identity.validity.upperBound.iso8601
     signingKey = identity.signingPoint.hex
-    self.agreementKey = agreementKey.map { [UInt8]($0.x963Representation).hex }
+    agreementKey = agreementPoint?.hex
     privateKeys = agreementKey != nil
   }
 
