@@ -149,13 +149,16 @@ public struct RelayCore<Store: MailboxStore> {
   /// itself is not answered.
   mutating func report(_ deposit: Deposit, _ receipt: Receipt, now: Instant) throws(StoreError) {
     guard let sender = Address(deposit.sender), directory?.party(sender) != nil else { return }
+    // What was held was read when it came; if the disk has damaged it since, the rest must not wait for it.
+    guard let envelope = try? SignedEnvelope(parsing: deposit.bytes, maximumSize: .max) else {
+      return refusals.count(.envelopeStructure)
+    }
     let number = try sequence.next()
     let status: SignedEnvelope
-    do {
-      let envelope = try SignedEnvelope(parsing: deposit.bytes, maximumSize: .max)
+    do throws(EmitError) {
       status = try identity.status(
         receipt, of: envelope, to: sender, sequence: number, now: now, lifetime: limits.statusLifetime)
-    } catch { throw StoreError(.corrupt, detail: "held envelope: \(error)") }
+    } catch { throw StoreError(.failed, detail: "report: \(error)") }
     // A full mailbox of the sender is counted there, and nobody is left to be told.
     _ = try mailboxes.put(
       Deposit(

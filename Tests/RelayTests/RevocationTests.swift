@@ -114,7 +114,7 @@ import Wire
     #expect(relay.submit(command.bytes, session: phone2, now: now).code == RelayCode.changed)
     let list = try home.accessList(epoch: 2) { try home.remove("phone2", from: &$0) }
     for write in 1...3 {
-      store.cutPower(afterWrites: write, beforeCommit: true)
+      store.cutPower(afterWrites: write, .beforeCommit)
       #expect(relay.accept(accessList: list, now: now).code == RelayCode.serviceUnavailable)
       store.restart()
       #expect(relay.directory?.list.version.epoch == 1)
