@@ -1,4 +1,3 @@
-import COSE
 import Envelope
 import Queue
 import Wire

