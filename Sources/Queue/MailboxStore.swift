@@ -61,7 +61,7 @@ public protocol MailboxStore: AnyObject {
   /// The digest recorded for (scope, sender, seq).
   func digest(of key: ReplayKey) throws(StoreError) -> Bytes32?
 
-  /// Records a digest; there must be none for the key.
+  /// Records a digest. Fails if there is one for the key already.
   func record(_ digest: Bytes32, for key: ReplayKey) throws(StoreError)
 
   /// The records of one sender: how many, and the highest sequence number that was pruned.

@@ -54,8 +54,8 @@ extension Mailboxes {
   ///
   /// Room is made, whoever comes, by dropping the oldest no-consequence messages; a mailbox that is full
   /// without any refuses. If one mailbox of several refuses, the others take it: a recipient that is away for
-  /// months must not silence an alarm for the rest. `deduplication` is `nil` for a message of one's own
-  /// making.
+  /// months must not silence an alarm for the rest. A mailbox that is named twice takes it once.
+  /// `deduplication` is `nil` for a message of one's own making.
   public mutating func put(
     _ deposit: Deposit, in mailboxes: [Mailbox], deduplication: Deduplication? = nil
   ) throws(StoreError) -> PutResult {
@@ -108,12 +108,16 @@ extension Mailboxes {
     var refused: [PutOutcome.Refusal] = []
     var displaced: [PutResult.Displaced] = []
     var superseded = 0
-    for (index, mailbox) in mailboxes.enumerated() {
+    for (index, mailbox) in mailboxes.enumerated() where !mailboxes[..<index].contains(mailbox) {
       // What the bytes take of the total counts once for all mailboxes.
       let total = Usage(messages: takers.count + 1, bytes: deposit.bytes.count)
       var removed: [PutResult.Displaced] = []
       var reason = DropReason.queueNodeFull
       do {
+        if deposit.topic == nil, try hasRoom(for: deposit, in: mailbox, total: total) {
+          takers.append((index, mailbox))
+          continue
+        }
         let newest = try store.transaction { () throws(StoreError) -> Bool in
           guard try supersede(deposit, in: mailbox, &removed) else { return false }
           try makeRoom(for: deposit, in: mailbox, total: total, &removed, &reason)
@@ -135,6 +139,13 @@ extension Mailboxes {
       }
     }
     return PutResult(outcome: .held(numbers: numbers, refused: refused), displaced: displaced)
+  }
+
+  private func hasRoom(
+    for deposit: Deposit, in mailbox: Mailbox, total: Usage
+  ) throws(StoreError) -> Bool {
+    guard try (store.usage(of: mailbox) + deposit.usage).fits(limits[mailbox.kind]) else { return false }
+    return try (store.totalUsage() + total).fits(limits.total)
   }
 
   /// Removes older messages of the topic. False if a newer one is held: then `deposit` itself is superseded.

@@ -2,7 +2,7 @@ import Wire
 
 /// A store in memory, for tests, simulations and a replay that leaves nothing behind.
 ///
-/// It models a loss of power: after ``cutPower(afterWrites:beforeCommit:)`` the store fails in the middle of
+/// It models a loss of power: after ``cutPower(afterWrites:_:)`` the store fails in the middle of
 /// what it is told to do, and after ``restart()`` it holds exactly what was committed.
 public final class MemoryStore: MailboxStore {
   struct Body {
@@ -51,19 +51,30 @@ public final class MemoryStore: MailboxStore {
   private var undo: [(inout State) -> Void] = []
   private var depth = 0
   private var writesUntilCut: Int?
-  private var cutBeforeCommit = false
+  private var cutMoment = Moment.write
   private var isOff = false
+  /// A write failed: the innermost transaction must be undone.
+  private var failure: StoreError?
   public private(set) var undoneTransactions: UInt64 = 0
 
   public init() {}
 
   // MARK: Loss of power
 
-  /// Cuts the power at the `count`-th write from now (1 is the next), or, with `beforeCommit`, at the commit
-  /// that follows it, so that the caller never learns whether its transaction was kept: it was not.
-  public func cutPower(afterWrites count: Int, beforeCommit: Bool = false) {
+  /// When in a transaction the power goes.
+  public enum Moment: CaseIterable, Sendable {
+    /// At a write: the transaction is lost.
+    case write
+    /// At the commit that follows the write: the transaction is lost.
+    case beforeCommit
+    /// Right after that commit: the transaction is kept, and its caller never learns it.
+    case afterCommit
+  }
+
+  /// Cuts the power at the `count`-th write from now (1 is the next), or at the commit that follows it.
+  public func cutPower(afterWrites count: Int, _ moment: Moment = .write) {
     writesUntilCut = count
-    cutBeforeCommit = beforeCommit
+    cutMoment = moment
   }
 
   /// True from the loss of power to ``restart()``: every call throws ``StoreError/Kind/closed``.
@@ -79,53 +90,60 @@ public final class MemoryStore: MailboxStore {
   // MARK: Transactions
 
   public func transaction<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
-    try checkPower()
+    try check()
     let mark = undo.count
     depth += 1
     defer { depth -= 1 }
     do {
       let result = try body()
-      if depth == 1, let left = writesUntilCut, left <= 0, cutBeforeCommit { isOff = true }
-      // A body that swallowed the loss of power must not commit either.
-      try checkPower()
-      if depth == 1 { undo.removeAll(keepingCapacity: true) }
+      // A body that swallowed a failure must not commit either.
+      try check()
+      if depth == 1 { try commit() }
       return result
     } catch {
+      failure = nil
       while undo.count > mark { undo.removeLast()(&state) }
       undoneTransactions += 1
       throw error
     }
   }
 
-  func checkPower() throws(StoreError) {
+  /// Throws while the power is off, and between a write that failed and the end of the transaction around it.
+  func check() throws(StoreError) {
+    if let failure { throw failure }
     if isOff { throw StoreError(.closed, detail: "power was cut") }
+  }
+
+  private func commit() throws(StoreError) {
+    let isDue = writesUntilCut.map { $0 <= 0 } ?? false
+    isOff = isDue && cutMoment == .beforeCommit
+    try check()
+    undo.removeAll(keepingCapacity: true)
+    isOff = isDue
+    try check()
   }
 
   /// One write, and how to take it back.
   func write(
     _ change: (inout State) -> Void, undo inverse: @escaping (inout State) -> Void
   ) throws(StoreError) {
-    try checkPower()
+    guard depth > 0 else {
+      return try transaction { () throws(StoreError) in try write(change, undo: inverse) }
+    }
+    try check()
     if let left = writesUntilCut {
       writesUntilCut = left - 1
-      if left <= 1 && !cutBeforeCommit { isOff = true }
-    }
-    if isOff {
-      // Outside a transaction the write was lost as well.
-      throw StoreError(.closed, detail: "power was cut")
-    }
-    if depth == 0, let left = writesUntilCut, left <= 0, cutBeforeCommit {
-      isOff = true
-      try checkPower()
+      isOff = left <= 1 && cutMoment == .write
+      try check()
     }
     change(&state)
-    if depth > 0 { undo.append(inverse) }
+    undo.append(inverse)
   }
 
   // MARK: Counters and values
 
   public func counter(_ name: String) throws(StoreError) -> UInt64 {
-    try checkPower()
+    try check()
     return state.counters[name] ?? 0
   }
 
@@ -139,7 +157,7 @@ public final class MemoryStore: MailboxStore {
   }
 
   public func value(_ name: String) throws(StoreError) -> [UInt8]? {
-    try checkPower()
+    try check()
     return state.values[name]
   }
 
@@ -155,12 +173,17 @@ public final class MemoryStore: MailboxStore {
   // MARK: Replay records
 
   public func digest(of key: ReplayKey) throws(StoreError) -> Bytes32? {
-    try checkPower()
+    try check()
     return state.records[Sender(scope: key.scope, address: key.sender)]?.digests[key.seq]
   }
 
   public func record(_ digest: Bytes32, for key: ReplayKey) throws(StoreError) {
     let sender = Sender(scope: key.scope, address: key.sender)
+    guard state.records[sender]?.digests[key.seq] == nil else {
+      let error = StoreError(.failed, detail: "a replay record is there already")
+      if depth > 0 { failure = error }
+      throw error
+    }
     try write {
       $0.records[sender, default: Records()].digests[key.seq] = digest
     } undo: {
@@ -169,7 +192,7 @@ public final class MemoryStore: MailboxStore {
   }
 
   public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> ReplayRecords {
-    try checkPower()
+    try check()
     guard let records = state.records[Sender(scope: scope, address: sender)] else { return ReplayRecords() }
     return ReplayRecords(count: records.digests.count, floor: records.floor)
   }

@@ -32,7 +32,7 @@ extension MemoryStore {
 
   public func list(in mailbox: Mailbox, after number: UInt64, limit: Int) throws(StoreError) -> [HeldMessage]
   {
-    try checkPower()
+    try check()
     guard let box = state.boxes[mailbox], number < .max else { return [] }
     return box.entries[box.index(of: number + 1)...].prefix(max(0, limit)).compactMap {
       state.message($0, in: mailbox)
@@ -41,7 +41,7 @@ extension MemoryStore {
 
   @discardableResult
   public func remove(_ number: UInt64, in mailbox: Mailbox) throws(StoreError) -> Bool {
-    try checkPower()
+    try check()
     guard let entry = state.boxes[mailbox]?.entry(number), let body = state.bodies[entry.body] else {
       return false
     }
@@ -54,17 +54,17 @@ extension MemoryStore {
   }
 
   public func usage(of mailbox: Mailbox) throws(StoreError) -> Usage {
-    try checkPower()
+    try check()
     return state.boxes[mailbox]?.usage ?? Usage()
   }
 
   public func totalUsage() throws(StoreError) -> Usage {
-    try checkPower()
+    try check()
     return state.total
   }
 
   public func mailboxes() throws(StoreError) -> [(mailbox: Mailbox, usage: Usage)] {
-    try checkPower()
+    try check()
     return state.boxes.filter { $0.value.usage.messages > 0 }.map { ($0.key, $0.value.usage) }
       .sorted { ($0.0.kind.rawValue, $0.0.address) < ($1.0.kind.rawValue, $1.0.address) }
   }
@@ -76,7 +76,7 @@ extension MemoryStore {
 
   public func oldestNoConsequence(in mailbox: Mailbox?) throws(StoreError) -> HeldMessage? {
     if let mailbox { return try first(in: mailbox) { $0.protectionClass == 0 } }
-    try checkPower()
+    try check()
     // Of one body in several mailboxes: the same order as a database gives.
     return state.entries { $0.deposit.protectionClass == 0 }.min { $0.order < $1.order }?.message
   }
@@ -84,7 +84,7 @@ extension MemoryStore {
   private func first(
     in mailbox: Mailbox, where matches: (Deposit) -> Bool
   ) throws(StoreError) -> HeldMessage? {
-    try checkPower()
+    try check()
     for entry in state.boxes[mailbox]?.entries ?? [] {
       if let message = state.message(entry, in: mailbox), matches(message.deposit) { return message }
     }
@@ -92,7 +92,7 @@ extension MemoryStore {
   }
 
   public func expired(at instant: Instant, limit: Int) throws(StoreError) -> [HeldMessage] {
-    try checkPower()
+    try check()
     guard let earliest = try earliestExpiry(), earliest <= instant else { return [] }
     let found = state.entries { $0.deposit.expires.map { $0 <= instant } ?? false }
     return found.sorted { ($0.expires, $0.order) < ($1.expires, $1.order) }.prefix(max(0, limit)).map(
@@ -100,13 +100,13 @@ extension MemoryStore {
   }
 
   public func earliestExpiry() throws(StoreError) -> Instant? {
-    try checkPower()
+    try check()
     state.refreshExpiry()
     return state.earliestExpiry
   }
 
   public func list(from sender: Bytes32, limit: Int) throws(StoreError) -> [HeldMessage] {
-    try checkPower()
+    try check()
     return state.entries { $0.deposit.sender == sender }.sorted { $0.order < $1.order }.prefix(max(0, limit))
       .map(\.message)
   }

@@ -1,4 +1,3 @@
-import COSE
 import Envelope
 import Queue
 import Wire
@@ -149,13 +148,16 @@ public struct RelayCore<Store: MailboxStore> {
   /// itself is not answered.
   mutating func report(_ deposit: Deposit, _ receipt: Receipt, now: Instant) throws(StoreError) {
     guard let sender = Address(deposit.sender), directory?.party(sender) != nil else { return }
+    // What was held was read when it came; if the disk has damaged it since, the rest must not wait for it.
+    guard let envelope = try? SignedEnvelope(parsing: deposit.bytes, maximumSize: .max) else {
+      return refusals.count(.envelopeStructure)
+    }
     let number = try sequence.next()
     let status: SignedEnvelope
-    do {
-      let envelope = try SignedEnvelope(parsing: deposit.bytes, maximumSize: .max)
+    do throws(EmitError) {
       status = try identity.status(
         receipt, of: envelope, to: sender, sequence: number, now: now, lifetime: limits.statusLifetime)
-    } catch { throw StoreError(.corrupt, detail: "held envelope: \(error)") }
+    } catch { throw StoreError(.failed, detail: "report: \(error)") }
     // A full mailbox of the sender is counted there, and nobody is left to be told.
     _ = try mailboxes.put(
       Deposit(
@@ -164,9 +166,11 @@ public struct RelayCore<Store: MailboxStore> {
       in: sender.mailbox)
   }
 
-  /// Runs `body`; what it does is on disk, all of it, when this returns, and undone, in memory too, when this
-  /// throws.
-  mutating func transaction<Result>(
+  /// Runs `body` as one transaction: many envelopes, one sync of the disk.
+  ///
+  /// No answer that was given inside may leave before this returns. When this throws, everything is undone, in memory
+  /// too, and none of the answers holds.
+  public mutating func transaction<Result>(
     _ body: (inout RelayCore) throws(StoreError) -> Result
   ) throws(StoreError) -> Result {
     let (directory, removed, counters) = (directory, removed, mailboxes.counters)

@@ -1,4 +1,3 @@
-import COSE
 import Envelope
 import Queue
 import Wire
@@ -6,7 +5,7 @@ import Wire
 extension RelayCore {
   /// Takes custody of an envelope that a session hands in, or says why not.
   ///
-  /// In this order: size, structure, access list, signature, directions, class, replay, freshness, quota;
+  /// In this order: size, structure, access list, signature, directions, class, freshness, replay, quota;
   /// then it is stored for every recipient, and only then accepted. A recipient whose mailbox is full does
   /// not keep it from the others; the sender is told by a signed report.
   public mutating func submit(_ bytes: [UInt8], session: RelaySession, now: Instant) -> SubmitOutcome {
@@ -55,14 +54,13 @@ extension RelayCore {
     let header = envelope.header
     let sender = route.sender.address.opaque
     let deduplication = Deduplication(.relay, digest: envelope.contentDigest.opaque)
-    // What was taken in time is acknowledged again even when its time is over.
-    if try mailboxes.replayed(sender, header.sequence, deduplication) == nil {
-      do throws(ParseError) {
-        try limits.freshness.check(header, arrival: now, now: now)
-      } catch {
-        refusals.count(error.reason)
-        return .refused(error.reason)
-      }
+    do throws(ParseError) {
+      try limits.freshness.check(header, arrival: now, now: now)
+    } catch {
+      // What was taken in time is acknowledged again even when its time is over.
+      let known = try mailboxes.replayed(sender, header.sequence, deduplication) == .alreadyHeld
+      refusals.count(known ? .envelopeReplay : error.reason)
+      return known ? .alreadyInCustody : .refused(error.reason)
     }
     let deposit = Deposit(
       sender: sender, seq: header.sequence, topic: header.extensions.topic,

@@ -1,4 +1,3 @@
-import COSE
 import Crypto
 import Envelope
 import Queue

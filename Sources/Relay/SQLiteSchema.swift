@@ -17,10 +17,10 @@ enum SQLiteSchema {
       id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, address BLOB NOT NULL, last INTEGER NOT NULL,
       messages INTEGER NOT NULL, bytes INTEGER NOT NULL, UNIQUE(kind, address)) STRICT;
     CREATE TABLE body(
-      id INTEGER PRIMARY KEY, sender BLOB NOT NULL, seq INTEGER NOT NULL, topic INTEGER, class INTEGER NOT NULL,
-      accepted INTEGER NOT NULL, expires INTEGER, receipt INTEGER NOT NULL, links INTEGER NOT NULL,
+      id INTEGER PRIMARY KEY, sender BLOB NOT NULL, seq INTEGER NOT NULL, topic INTEGER,
+      class INTEGER NOT NULL, accepted INTEGER NOT NULL, expires INTEGER, receipt INTEGER NOT NULL, links INTEGER NOT NULL,
       bytes BLOB NOT NULL) STRICT;
-    CREATE INDEX body_sender ON body(sender, topic);
+    CREATE INDEX body_topic ON body(sender, topic) WHERE topic IS NOT NULL;
     CREATE INDEX body_expires ON body(expires) WHERE expires IS NOT NULL;
     CREATE INDEX body_spare ON body(id) WHERE class = 0;
     CREATE TABLE held(

@@ -13,7 +13,7 @@ public final class SQLiteStore: MailboxStore {
   /// The connection, inside a transaction.
   private var database: Database?
   private var depth = 0
-  /// SQLite has undone the whole transaction by itself; nothing more may be written until it has ended.
+  /// A statement failed, perhaps half way through what belongs together: the innermost transaction must be undone.
   private var failure: StoreError?
   /// What is held, kept here since every put needs it.
   var total = Usage()
@@ -43,6 +43,8 @@ public final class SQLiteStore: MailboxStore {
         if path != nil {
           _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
           try database.execute(sql: "PRAGMA synchronous = FULL")
+          // 16 MiB: checkpoints sync as well, and need not come with every few groups.
+          _ = try Int.fetchOne(database, sql: "PRAGMA wal_autocheckpoint = 4096")
         }
         if let maximumBytes {
           let pageSize = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 4096
@@ -98,38 +100,45 @@ public final class SQLiteStore: MailboxStore {
     defer { depth = level }
     do throws(StoreError) {
       let result = try body()
-      // A body that swallowed the failure of the whole transaction must not commit the rest.
-      if let failure { throw failure }
+      // Fails as well if the body swallowed a failure.
       try execute(level == 0 ? "COMMIT" : "RELEASE level\(level)", on: database)
       return result
     } catch {
       total = held
       undoneTransactions += 1
-      if database.isInsideTransaction {
-        if level == 0 {
-          try? database.rollback()
-        } else {
-          try execute("ROLLBACK TO level\(level)", on: database)
-          try execute("RELEASE level\(level)", on: database)
-        }
-      }
+      // If SQLite has undone everything by itself, the outer levels must not go on as if it had not.
+      if database.isInsideTransaction { try undo(level, on: database) }
       throw error
     }
+  }
+
+  private func undo(_ level: Int, on database: Database) throws(StoreError) {
+    failure = nil
+    if level == 0 { return try execute("ROLLBACK", on: database) }
+    try execute("ROLLBACK TO level\(level)", on: database)
+    try execute("RELEASE level\(level)", on: database)
   }
 
   private func execute(_ sql: String, on database: Database) throws(StoreError) {
     try run { _ in try database.cachedStatement(sql: sql).execute() }
   }
 
+  /// Runs statements that belong together in the open transaction, or in one of their own.
+  func together<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    database == nil ? try transaction(body) : try body()
+  }
+
   /// Runs statements in the open transaction, or in one of their own.
   func run<Result>(_ body: (Database) throws -> Result) throws(StoreError) -> Result {
-    guard let database else { return try transaction { () throws(StoreError) -> Result in try run(body) } }
+    guard let database else {
+      return try transaction { () throws(StoreError) -> Result in try run(body) }
+    }
     if let failure { throw failure }
     do {
       return try body(database)
     } catch {
       let failed = StoreError(wrapping: error, path: directory?.databasePath)
-      if depth > 0 && !database.isInsideTransaction { failure = failed }
+      failure = failed
       throw failed
     }
   }

@@ -6,7 +6,7 @@ import Wire
 extension SQLiteStore {
   public func put(_ deposit: Deposit, in mailboxes: [Mailbox]) throws(StoreError) -> [UInt64] {
     guard !mailboxes.isEmpty else { return [] }
-    return try transaction { () throws(StoreError) -> [UInt64] in
+    return try together { () throws(StoreError) -> [UInt64] in
       let numbers = try run { database in
         try database.cachedStatement(
           sql: """
@@ -48,7 +48,7 @@ extension SQLiteStore {
 
   @discardableResult
   public func remove(_ number: UInt64, in mailbox: Mailbox) throws(StoreError) -> Bool {
-    try transaction { () throws(StoreError) -> Bool in
+    try together { () throws(StoreError) -> Bool in
       let removed = try run { database -> (bytes: Int, last: Bool)? in
         let row = try Row.fetchOne(
           database.cachedStatement(

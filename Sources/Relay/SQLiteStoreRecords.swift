@@ -23,7 +23,7 @@ extension SQLiteStore {
   }
 
   public func record(_ digest: Bytes32, for key: ReplayKey) throws(StoreError) {
-    try transaction { () throws(StoreError) in
+    try together { () throws(StoreError) in
       try run { database in
         let window = try Int64.fetchOne(
           database.cachedStatement(
@@ -51,7 +51,7 @@ extension SQLiteStore {
   }
 
   public func pruneReplay(_ scope: ReplayScope, of sender: Bytes32, keeping: Int) throws(StoreError) {
-    try transaction { () throws(StoreError) in
+    try together { () throws(StoreError) in
       try run { database in
         let row = try Row.fetchOne(
           database.cachedStatement(

@@ -203,6 +203,13 @@ import Wire
     #expect(boxes.counters[.queueNodeFull] == 1)
   }
 
+  @Test mutating func aMailboxThatIsNamedTwiceTakesItOnce() throws {
+    #expect(
+      try boxes.put(deposit(1), in: [node, nodeQueue(2), node]).outcome
+        == .held(numbers: [1, 1, nil], refused: []))
+    #expect(try boxes.usage(of: node).messages == 1)
+  }
+
   @Test mutating func removalBySenderAndByMailbox() throws {
     _ = try boxes.put(deposit(1, from: 1), in: [node, nodeQueue(2)])
     _ = try boxes.put(deposit(2, from: 2), in: node)

@@ -37,15 +37,19 @@ import Wire
     }
   }
 
-  @Test(arguments: [false, true]) func afterALossOfPowerEverythingCommittedIsThereAndNothingElse(
-    beforeCommit: Bool
+  @Test(arguments: MemoryStore.Moment.allCases)
+  func afterALossOfPowerEverythingCommittedIsThereAndNothingElse(
+    moment: MemoryStore.Moment
   ) throws {
     var cuts = 0
+    var whole = Mailboxes(MemoryStore(), limits: QueueLimits(replayRecords: 2))
+    for round in 1...7 as ClosedRange<UInt64> { try Self.everything(&whole, round) }
+    let after = try Image(whole.store)
     for write in 1...40 {
       var boxes = Mailboxes(MemoryStore(), limits: QueueLimits(replayRecords: 2))
       for round in 1...6 as ClosedRange<UInt64> { try Self.everything(&boxes, round) }
       let before = try Image(boxes.store)
-      boxes.store.cutPower(afterWrites: write, beforeCommit: beforeCommit)
+      boxes.store.cutPower(afterWrites: write, moment)
       let counted = boxes.counters
       do {
         try Self.everything(&boxes, 7)
@@ -56,7 +60,7 @@ import Wire
       #expect(boxes.counters == counted)
       #expect(throws: StoreError.self) { try boxes.peek(nodeQueue(1)) }
       boxes.store.restart()
-      #expect(try Image(boxes.store) == before)
+      #expect(try Image(boxes.store) == (moment == .afterCommit ? after : before))
       // The sender, who was told nothing, tries again.
       try Self.everything(&boxes, 7)
       #expect(try boxes.store.counter("n") == 7)
@@ -75,7 +79,8 @@ import Wire
         while true {
           if generator.oneIn(3) {
             boxes.store.cutPower(
-              afterWrites: Int.random(in: 1...6, using: &generator), beforeCommit: generator.oneIn(2))
+              afterWrites: Int.random(in: 1...6, using: &generator),
+              MemoryStore.Moment.allCases.randomElement(using: &generator) ?? .write)
           }
           do {
             _ = try boxes.put(
@@ -122,7 +127,10 @@ import Wire
       var reserve = SequenceReserve("own", in: store, step: 4)
       var last: UInt64 = 0
       for _ in 0..<300 {
-        if generator.oneIn(8) { store.cutPower(afterWrites: 1, beforeCommit: generator.oneIn(2)) }
+        if generator.oneIn(8) {
+          store.cutPower(
+            afterWrites: 1, MemoryStore.Moment.allCases.randomElement(using: &generator) ?? .write)
+        }
         do {
           if generator.oneIn(3) {
             // What a transaction drew is sent when it has committed, and never otherwise.

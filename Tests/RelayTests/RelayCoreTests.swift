@@ -249,15 +249,22 @@ import Wire
     let command = try home.envelope("owner", to: ["lock"], 1)
     let store = MemoryStore()
     var relay = try home.relay(store)
-    for (write, beforeCommit) in [(1, false), (2, false), (2, true)] {
-      store.cutPower(afterWrites: write, beforeCommit: beforeCommit)
+    for (write, moment) in [(1, .write), (2, .write), (2, .beforeCommit)] as [(Int, MemoryStore.Moment)] {
+      store.cutPower(afterWrites: write, moment)
       #expect(
         relay.submit(command.bytes, session: owner, now: now)
           == .refused(.queueUnavailable, code: RelayCode.serviceUnavailable))
       store.restart()
       relay = try home.relay(store)
     }
-    #expect(try relay.submit(command.bytes, session: owner, now: now) == .accepted([home.address("lock")]))
+    // Kept, though the relay went down before it could say so.
+    store.cutPower(afterWrites: 2, .afterCommit)
+    #expect(relay.submit(command.bytes, session: owner, now: now).code == RelayCode.serviceUnavailable)
+    store.restart()
+    relay = try home.relay(store)
+    #expect(relay.submit(command.bytes, session: owner, now: now) == .alreadyInCustody)
+    let gateway = try home.session(relay, "gateway", "lock")
+    #expect(try pending(&relay, gateway).map(\.bytes) == [command.bytes])
   }
 
   @Test mutating func noChangedByteIsAccepted() throws {

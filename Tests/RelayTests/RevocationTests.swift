@@ -20,6 +20,13 @@ import Wire
     let owner = try home.session(relay, "owner")
     let command = try home.envelope("phone2", to: ["thermostat"], 1)
     #expect(relay.submit(command.bytes, session: phone2, now: now).code == RelayCode.changed)
+    // A report of the relay waits for it, too.
+    let refused = try home.envelope("phone2", to: ["gateway"], 9, receipt: true)
+    #expect(relay.submit(refused.bytes, session: phone2, now: now).code == RelayCode.changed)
+    #expect(
+      try relay.rejected(1, to: home.address("gateway"), in: gateway, reason: .envelopeEchoRequired, now: now)
+    )
+    #expect(try relay.pending(for: phone2, limit: 9, now: now).count == 1)
     let kept = try home.envelope("owner", to: ["thermostat"], 1)
     #expect(relay.submit(kept.bytes, session: owner, now: now).code == RelayCode.changed)
     let report = try home.envelope("lock", to: ["phone2"], 1, receipt: true)
@@ -27,6 +34,8 @@ import Wire
 
     let list = try home.accessList(epoch: 2) { try home.remove("phone2", from: &$0) }
     #expect(try relay.submit(list, session: owner, now: now) == .accepted([home.address("relay")]))
+    let mailbox = Mailbox(.mailbox, try #require(Bytes32(home.address("phone2").bytes)))
+    #expect(try store.usage(of: mailbox) == Usage())
     let revoked = SubmitOutcome.refused(.senderRevoked, code: RelayCode.forbidden)
     // The relay, and the one that starts from the same store after a crash.
     for round in 0..<2 {
@@ -48,7 +57,7 @@ import Wire
       #expect(try home.report(told).receipt == .rejected(.envelopeNotAllowed))
       #expect(waiting.count == 2)
       if round == 0 {
-        #expect(relay.counters[.senderRevoked] == 3 && relay.counters[.envelopeNotAllowed] == 1)
+        #expect(relay.counters[.senderRevoked] == 4 && relay.counters[.envelopeNotAllowed] == 1)
         relay = try home.relay(store)
         #expect(relay.directory?.list.version.epoch == 2)
       }
@@ -114,7 +123,7 @@ import Wire
     #expect(relay.submit(command.bytes, session: phone2, now: now).code == RelayCode.changed)
     let list = try home.accessList(epoch: 2) { try home.remove("phone2", from: &$0) }
     for write in 1...3 {
-      store.cutPower(afterWrites: write, beforeCommit: true)
+      store.cutPower(afterWrites: write, .beforeCommit)
       #expect(relay.accept(accessList: list, now: now).code == RelayCode.serviceUnavailable)
       store.restart()
       #expect(relay.directory?.list.version.epoch == 1)

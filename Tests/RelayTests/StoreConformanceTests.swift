@@ -149,6 +149,31 @@ import Wire
     #expect(try store.mailboxes().count == 1)
   }
 
+  @Test(arguments: StoreKind.allCases) func aWriteThatFailsUndoesTheTransactionAroundIt(kind: StoreKind)
+    throws
+  {
+    let store = try kind.open(directory)
+    let key = ReplayKey(.relay, sender: address(1), seq: 1)
+    try store.record(address(1), for: key)
+    #expect(throws: StoreError.self) { try store.record(address(2), for: key) }
+    #expect(try store.replayWindow(.relay, of: address(1)) == ReplayRecords(count: 1, floor: nil))
+    // Even if the body goes on, and only the innermost.
+    try store.transaction { () throws(StoreError) in
+      _ = try store.put(deposit(1), in: [a])
+      #expect(throws: StoreError.self) {
+        try store.transaction { () throws(StoreError) in
+          _ = try store.put(deposit(2), in: [a])
+          try? store.record(address(2), for: key)
+          _ = try? store.put(deposit(3), in: [a])
+        }
+      }
+      _ = try store.put(deposit(4), in: [b])
+    }
+    #expect(try store.list(in: a, after: 0, limit: 9).map(\.seq) == [1])
+    #expect(try store.list(in: b, after: 0, limit: 9).map(\.seq) == [4])
+    #expect(try store.digest(of: key) == address(1))
+  }
+
   @Test(arguments: StoreKind.allCases) func replayRecordsKeepTheHighestNumbers(kind: StoreKind) throws {
     let store = try kind.open(directory)
     let numbers: [UInt64] = [.max, 5, 1 << 63, 3, 900, (1 << 63) - 1, 0]
