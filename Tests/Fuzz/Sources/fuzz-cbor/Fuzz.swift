@@ -35,14 +35,18 @@ func typedReads(_ script: [UInt8], _ bytes: [UInt8]) {
       case 2: _ = try reader.bytes()
       case 3: _ = try reader.bytes(count: Int(step))
       case 4: _ = try reader.text()
-      case 5: precondition(try reader.array() <= bytes.count)
+      case 5:
+        let count = try reader.array()
+        precondition(count <= bytes.count)
       case 6: map = try reader.map()
       case 7: _ = try reader.tag()
       case 8: _ = try reader.bool()
       case 9: _ = try reader.takeNull()
       case 10: _ = try reader.float()
       case 11: _ = try reader.simple()
-      case 12: precondition(try reader.itemBytes().byteCount == reader.offset - before)
+      case 12:
+        let item = try reader.itemBytes()
+        precondition(item.byteCount == reader.offset - before)
       case 13: try reader.array(count: Int(step))
       case 14: _ = try reader.unsigned(upTo: 1 << 32)
       default:
