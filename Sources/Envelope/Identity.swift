@@ -87,3 +87,8 @@ public struct Identity: Sendable {
     }
   }
 }
+
+extension Identity: CustomStringConvertible {
+  /// Name and address, so that no log ever holds a key.
+  public var description: String { self.public.description }
+}

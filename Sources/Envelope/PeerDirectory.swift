@@ -31,7 +31,7 @@ public struct PeerDirectory: Sendable {
     byName = Dictionary(members.map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
-  /// Takes a peer record from an envelope, or refuses it.
+  /// Takes a peer record from an envelope, or refuses it. Its freshness is for the caller to check.
   ///
   /// - Parameters:
   ///   - envelope: as it came, from wherever: only the oracle's signature gives it force.
