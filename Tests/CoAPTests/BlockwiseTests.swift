@@ -243,7 +243,7 @@ private func put(_ block1: String, _ body: [UInt8], code: CoAPCode = .put, block
 
   @Test("RFC 7959 section 2.9.3: too large, with Size1") func tooLarge() throws {
     let content = body(300)
-    var site = Site({ $0.maximumRequestBody = 200 }) { _ in CoAPResponse(.changed) }
+    var site = Site({ $0.maximumRequestBody = 200 }, answer: { _ in CoAPResponse(.changed) })
     #expect(try site.exchange(put("0/1/128", content)).response.code == .continue)
     let (response, drops) = try site.exchange(put("1/1/128", content))
     #expect(response.code == .requestEntityTooLarge && response.size1 == 200 && drops == [.coapBlockTooLarge])
@@ -274,14 +274,15 @@ private func put(_ block1: String, _ body: [UInt8], code: CoAPCode = .put, block
 
   @Test("The bounds on transfers hold") func bounds() throws {
     let content = body(2000)
-    var site = Site({
-      $0.assembliesPerPeer = 2
-      $0.assemblies = 5
-      $0.assemblyBytes = 600
-      $0.responses = 3
-      $0.responsesPerPeer = 2
-      $0.responseBytes = 5000
-    }) { _ in CoAPResponse(.content, payload: content) }
+    func limit(_ limits: inout BlockwiseConfiguration) {
+      limits.assembliesPerPeer = 2
+      limits.assemblies = 5
+      limits.assemblyBytes = 600
+      limits.responses = 3
+      limits.responsesPerPeer = 2
+      limits.responseBytes = 5000
+    }
+    var site = Site(limit, answer: { _ in CoAPResponse(.content, payload: content) })
     func start(_ tag: UInt8, _ peer: String) throws -> CoAPMessage {
       var request = put("0/1/128", content)
       request.requestTag = [tag]
