@@ -100,6 +100,20 @@ private struct Pair {
     #expect(pair.crossed.allSatisfy { $0.requestTag == nil })
   }
 
+  @Test("RFC 7959 section 2.10: If-None-Match goes with the first block and counts for the whole")
+  func ifNoneMatch() throws {
+    var pair = Pair()
+    var request = CoAPRequest(.put, path: ["x"], contentFormat: .cbor, payload: body(300))
+    request.options.append(CoAPOption(.ifNoneMatch))
+    _ = pair.client.request(request, to: "server", at: .start)
+    pair.run { CoAPResponse(.created, payload: $0.payload) }
+    #expect(pair.delivered == [request] && pair.ended.first?.response?.payload == body(300))
+    let blocks = pair.crossed.filter { $0.code == .put }
+    #expect(
+      blocks.count == 9
+        && blocks.map { $0.options.contains(.ifNoneMatch) } == [true] + [Bool](repeating: false, count: 8))
+  }
+
   @Test("An operation ends under the name that it began with: cancelled, timed out, too large")
   func failures() throws {
     var pair = Pair()
