@@ -27,13 +27,13 @@ extension ExchangeLayer {
   ) -> RequestID<Peer> {
     let id = RequestID(peer: peer, number: nextNumber())
     guard requestCount < limits.requests, let position = admit(peer, at: now),
-      peers[position].outgoing.count < limits.requestsPerPeer
+      peers[position].outgoing.count < limits.requestsPerPeer,
+      let messageID = takeMessageID(of: position, at: now)
     else {
       outputs.append(.failed(id, .limit))
       return id
     }
     let token = purpose == .ping ? CoAPToken() : freshToken(of: position)
-    let messageID = takeMessageID(of: position, at: now)
     let message = CoAPMessage(
       type: confirmable ? .confirmable : .nonConfirmable, code: request.code, messageID: messageID,
       token: token,
@@ -90,7 +90,11 @@ extension ExchangeLayer {
     }
     let type: CoAPMessageType =
       !record.isConfirmable ? .nonConfirmable : isAcknowledged ? .confirmable : .acknowledgement
-    let messageID = type == .acknowledgement ? record.messageID : takeMessageID(of: position, at: now)
+    guard let messageID = type == .acknowledgement ? record.messageID : takeMessageID(of: position, at: now)
+    else {
+      drop(.coapExchangeLimit, from: exchange.peer)
+      return false
+    }
     let datagram = encode(response, type: type, messageID: messageID, token: pending.token)
     switch type {
     case .acknowledgement: reply(datagram, to: index, of: position)
@@ -138,12 +142,9 @@ extension ExchangeLayer {
     }
   }
 
-  private mutating func takeMessageID(of position: Int, at now: Instant) -> UInt16 {
-    let id = peers[position].nextMessageID ?? UInt16.random(in: 0 ... .max, using: &random)
-    peers[position].nextMessageID = id &+ 1
-    peers[position].lastSent = now
+  private mutating func takeMessageID(of position: Int, at now: Instant) -> UInt16? {
     scheduleExpiry(now.advanced(by: parameters.exchangeLifetime))
-    return id
+    return peers[position].takeMessageID(at: now, lifetime: parameters.exchangeLifetime, using: &random)
   }
 
   func requestID(_ index: Int, of position: Int) -> RequestID<Peer> {

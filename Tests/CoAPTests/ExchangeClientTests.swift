@@ -318,4 +318,27 @@ private func answer(
     }
     #expect(starts.count > 15)
   }
+
+  @Test("RFC 7252 section 4.4: no message ID is used twice within EXCHANGE_LIFETIME") func messageIDReuse()
+    throws
+  {
+    var client = layer()
+    func ask(_ now: Instant) -> ExchangeOutput<String>? {
+      let id = client.request(temperature, to: "a", at: now)
+      let output = client.takeOutputs().first
+      client.cancel(id, at: now)
+      _ = client.takeOutputs()
+      return output
+    }
+    var ids: Set<UInt16> = []
+    for _ in 0..<65_536 {
+      guard case .transmit(let datagram, _)? = ask(.start) else { break }
+      ids.insert(UInt16(datagram[2]) << 8 | UInt16(datagram[3]))
+    }
+    #expect(ids.count == 65_536)
+    #expect(ask(.after(200))?.failure == .limit)
+    // Counted in periods of EXCHANGE_LIFETIME: free again after the second at the latest.
+    #expect(ask(.after(247))?.failure == .limit)
+    #expect(ask(.after(494))?.transmitted != nil)
+  }
 }
