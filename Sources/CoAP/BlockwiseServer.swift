@@ -1,7 +1,8 @@
 import Wire
 
 /// What tells block-wise transfers apart (RFC 7959, 2.4 and 2.5; RFC 9175, 3.3): the peer, the method, and all options but
-/// the block options and those that count for no cache key. Observe is left out too: only the first request has it.
+/// the block options and those that count for no cache key. Observe and If-None-Match are left out too: only the first
+/// request has them (RFC 7959, 2.6 and 2.10).
 struct OperationKey<Peer: Hashable & Sendable>: Hashable, Sendable {
   var peer: Peer
   var code: CoAPCode
@@ -12,7 +13,7 @@ struct OperationKey<Peer: Hashable & Sendable>: Hashable, Sendable {
     code = request.code
     options = request.options.filter { option in
       switch option.number {
-      case .block1, .block2, .observe: false
+      case .block1, .block2, .observe, .ifNoneMatch: false
       default: option.number.isCritical || !option.number.isNoCacheKey
       }
     }
@@ -34,7 +35,8 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
 
   private struct Assembly: Sendable {
     var key: OperationKey<Peer>
-    var body: [UInt8]
+    /// The request of the first block, whose options are those of the whole; its payload is what there is of the body.
+    var request: CoAPRequest
     var expires: Instant
   }
 
@@ -92,16 +94,15 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
         return .answer(CoAPResponse(.requestEntityIncomplete), .coapBlockOutOfOrder)
       }
     }
-    return .deliver(whole(request, body: request.payload))
+    return .deliver(delivered(request))
   }
 
   /// The request as the application sees it.
-  private func whole(_ request: CoAPRequest, body: [UInt8]) -> CoAPRequest {
+  private func delivered(_ request: CoAPRequest) -> CoAPRequest {
     var request = request
     for number: CoAPOptionNumber in [.block1, .block2, .size1, .size2, .requestTag] {
       request.options.remove(number)
     }
-    request.payload = body
     return request
   }
 
@@ -116,7 +117,7 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
       assemblies.removeAll { $0.key == key }
       return .answer(CoAPResponse(.badRequest), .lengthMismatch)
     }
-    var body: [UInt8] = []
+    var whole = request
     if block.number == 0 {
       // A new transfer takes the place of an older one with the same key.
       assemblies.removeAll { $0.key == key }
@@ -125,18 +126,17 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
       }
     } else {
       guard let index = assemblies.firstIndex(where: { $0.key == key }) else { return incomplete(block) }
-      body = assemblies.remove(at: index).body
-      if block.more, isRepetition(request, block, of: body) {
-        return keep(body, key, now, block)
+      whole = assemblies.remove(at: index).request
+      if block.more, isRepetition(request, block, of: whole.payload) {
+        return keep(whole, key, now, block)
       }
-      guard block.offset == body.count else { return incomplete(block) }
+      guard block.offset == whole.payload.count else { return incomplete(block) }
+      whole.payload += request.payload
     }
-    guard body.count + request.payload.count <= configuration.maximumRequestBody else {
+    guard whole.payload.count <= configuration.maximumRequestBody else {
       return .answer(tooLarge(block), .coapBlockTooLarge)
     }
-    body += request.payload
-    guard block.more else { return .deliver(whole(request, body: body)) }
-    return keep(body, key, now, block)
+    return block.more ? keep(whole, key, now, block) : .deliver(delivered(whole))
   }
 
   /// Whether the last block has come a second time, in a new message.
@@ -145,22 +145,23 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
       && body.suffix(request.payload.count) == request.payload[...]
   }
 
-  /// Stores what there is of a body and asks for more.
+  /// Stores what there is of a request and asks for more.
   private mutating func keep(
-    _ body: [UInt8], _ key: OperationKey<Peer>, _ now: Instant, _ block: CoAPBlock
+    _ request: CoAPRequest, _ key: OperationKey<Peer>, _ now: Instant, _ block: CoAPBlock
   ) -> Decision {
     let own = assemblies.indices.filter { assemblies[$0].key.peer == key.peer }
     if own.count >= max(1, configuration.assembliesPerPeer), let oldest = own.first {
       assemblies.remove(at: oldest)
     }
-    let bytes = assemblies.reduce(body.count) { $0 + $1.body.count }
+    let bytes = assemblies.reduce(request.payload.count) { $0 + $1.request.payload.count }
     guard assemblies.count < configuration.assemblies, bytes <= configuration.assemblyBytes else {
       var busy = CoAPResponse(.serviceUnavailable)
       let wait = assemblies.first.map { now.duration(to: $0.expires).components.seconds + 1 } ?? 60
       busy.maxAge = UInt32(clamping: wait)
       return .answer(busy, .coapExchangeLimit)
     }
-    assemblies.append(Assembly(key: key, body: body, expires: now.advanced(by: configuration.lifetime)))
+    assemblies.append(
+      Assembly(key: key, request: request, expires: now.advanced(by: configuration.lifetime)))
     var response = CoAPResponse(.continue)
     response.block1 = CoAPBlock(number: block.number, more: true, szx: min(block.szx, configuration.szx))
     return .answer(response, nil)

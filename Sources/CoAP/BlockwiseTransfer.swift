@@ -146,6 +146,7 @@ public struct BlockwiseTransfer: Sendable {
     var next = request
     next.payload = []
     next.observe = nil
+    next.options.remove(.ifNoneMatch)
     next.block2 = CoAPBlock(number: number, more: false, szx: responseSZX)
     phase = .collecting(complete)
     return .send(next)

@@ -9,6 +9,13 @@ extension ExchangeLayer {
     submit(request, purpose: .request, to: peer, confirmable: confirmable, at: now)
   }
 
+  /// Sends the next request of a block-wise operation, before those that wait to begin one.
+  mutating func continuation(
+    _ request: CoAPRequest, to peer: Peer, confirmable: Bool, at now: Instant
+  ) -> RequestID<Peer> {
+    submit(request, purpose: .request, to: peer, confirmable: confirmable, isFirst: true, at: now)
+  }
+
   /// Asks whether the peer is there, with an empty confirmable message ("CoAP ping", RFC 7252, 4.3).
   public mutating func ping(_ peer: Peer, at now: Instant) -> RequestID<Peer> {
     submit(CoAPRequest(code: .empty), purpose: .ping, to: peer, confirmable: true, at: now)
@@ -16,17 +23,17 @@ extension ExchangeLayer {
 
   private mutating func submit(
     _ request: CoAPRequest, purpose: OutgoingMessage.Purpose, to peer: Peer, confirmable: Bool,
-    at now: Instant
+    isFirst: Bool = false, at now: Instant
   ) -> RequestID<Peer> {
     let id = RequestID(peer: peer, number: nextNumber())
     guard requestCount < limits.requests, let position = admit(peer, at: now),
-      peers[position].outgoing.count < limits.requestsPerPeer
+      peers[position].outgoing.count < limits.requestsPerPeer,
+      let messageID = takeMessageID(of: position, at: now)
     else {
       outputs.append(.failed(id, .limit))
       return id
     }
     let token = purpose == .ping ? CoAPToken() : freshToken(of: position)
-    let messageID = takeMessageID(of: position, at: now)
     let message = CoAPMessage(
       type: confirmable ? .confirmable : .nonConfirmable, code: request.code, messageID: messageID,
       token: token,
@@ -36,10 +43,14 @@ extension ExchangeLayer {
       return id
     }
     requestCount += 1
-    peers[position].outgoing.append(
-      OutgoingMessage(
-        number: id.number, purpose: purpose, isConfirmable: confirmable, messageID: messageID, token: token,
-        datagram: datagram, firstTimeout: parameters.initialTimeout(using: &random)))
+    let outgoing = OutgoingMessage(
+      number: id.number, purpose: purpose, isConfirmable: confirmable, messageID: messageID, token: token,
+      datagram: datagram, firstTimeout: parameters.initialTimeout(using: &random))
+    let firstQueued = peers[position].outgoing.firstIndex { message in
+      if case .queued = message.phase { true } else { false }
+    }
+    let end = peers[position].outgoing.count
+    peers[position].outgoing.insert(outgoing, at: isFirst ? firstQueued ?? end : end)
     startQueued(of: position, at: now)
     return id
   }
@@ -79,7 +90,11 @@ extension ExchangeLayer {
     }
     let type: CoAPMessageType =
       !record.isConfirmable ? .nonConfirmable : isAcknowledged ? .confirmable : .acknowledgement
-    let messageID = type == .acknowledgement ? record.messageID : takeMessageID(of: position, at: now)
+    guard let messageID = type == .acknowledgement ? record.messageID : takeMessageID(of: position, at: now)
+    else {
+      drop(.coapExchangeLimit, from: exchange.peer)
+      return false
+    }
     let datagram = encode(response, type: type, messageID: messageID, token: pending.token)
     switch type {
     case .acknowledgement: reply(datagram, to: index, of: position)
@@ -127,12 +142,9 @@ extension ExchangeLayer {
     }
   }
 
-  private mutating func takeMessageID(of position: Int, at now: Instant) -> UInt16 {
-    let id = peers[position].nextMessageID ?? UInt16.random(in: 0 ... .max, using: &random)
-    peers[position].nextMessageID = id &+ 1
-    peers[position].lastSent = now
+  private mutating func takeMessageID(of position: Int, at now: Instant) -> UInt16? {
     scheduleExpiry(now.advanced(by: parameters.exchangeLifetime))
-    return id
+    return peers[position].takeMessageID(at: now, lifetime: parameters.exchangeLifetime, using: &random)
   }
 
   func requestID(_ index: Int, of position: Int) -> RequestID<Peer> {

@@ -75,7 +75,26 @@ struct PeerState<Peer: Hashable & Sendable>: Sendable {
   var nextMessageID: UInt16?
   /// When a message ID was last given out: the state must stay for EXCHANGE_LIFETIME, lest one is used twice.
   var lastSent: Instant?
+  /// Message IDs given out since `countedSince`, and in the EXCHANGE_LIFETIME or more before that.
+  var givenOut = (now: 0, before: 0)
+  var countedSince: Instant?
   var lastActivity: Instant
+
+  /// The next message ID, or a random one to start with; `nil` while all 65,536 may still be in use (RFC 7252, 4.4).
+  mutating func takeMessageID(
+    at now: Instant, lifetime: Swift.Duration, using random: inout some RandomNumberGenerator
+  ) -> UInt16? {
+    if countedSince.map({ $0.advanced(by: lifetime) <= now }) ?? true {
+      givenOut = (0, givenOut.now)
+      countedSince = now
+    }
+    guard givenOut.now + givenOut.before <= UInt16.max else { return nil }
+    let id = nextMessageID ?? UInt16.random(in: 0 ... .max, using: &random)
+    givenOut.now += 1
+    nextMessageID = id &+ 1
+    lastSent = now
+    return id
+  }
 
   /// Whether nothing is open, so that the state may be given up for another peer.
   var isDispensable: Bool { outgoing.isEmpty && received.allSatisfy { $0.pending == nil } }
