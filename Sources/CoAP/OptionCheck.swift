@@ -43,4 +43,9 @@ extension CoAPOptions {
 public struct OptionRefusal: Error, Hashable, Sendable {
   public var reason: DropReason
   public var number: CoAPOptionNumber
+
+  public init(reason: DropReason, number: CoAPOptionNumber) {
+    self.reason = reason
+    self.number = number
+  }
 }

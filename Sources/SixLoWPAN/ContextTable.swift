@@ -26,15 +26,18 @@ public struct ContextTable: Sendable {
     }
   }
 
+  /// As the decoder wants it: an unset slot has expired since for ever, so that one comparison tells.
   @usableFromInline
   @frozen
   struct Slot: Sendable {
-    // Microseconds since 1970; `present` keeps a lookup from mistaking an empty slot for an expired one.
-    @usableFromInline var present = false
-    @usableFromInline var compress = false
     @usableFromInline var prefix = IPv6Prefix(.unspecified, length: 0)
+    /// The bits of an interface identifier that the prefix does not cover.
+    @usableFromInline var identifierMask = UInt64.max
+    // Microseconds since 1970.
     @usableFromInline var compressUntil = Int64.min
     @usableFromInline var receiveUntil = Int64.min
+    @usableFromInline var compress = false
+    @usableFromInline var present = false
 
     @inlinable init() {}
   }
@@ -58,6 +61,8 @@ public struct ContextTable: Sendable {
     slot.present = true
     slot.compress = compress
     slot.prefix = prefix
+    slot.identifierMask =
+      IPv6Prefix(.unspecified, length: prefix.length).address(interfaceIdentifier: .max).low
     slot.compressUntil = expires?.microseconds ?? .max
     let (end, overflow) = slot.compressUntil.addingReportingOverflow(Self.receiveOnlyPeriod)
     slot.receiveUntil = overflow ? .max : end
@@ -98,19 +103,32 @@ public struct ContextTable: Sendable {
   /// Throws ``DropReason/lowpanContextUnknown`` or ``DropReason/lowpanContextExpired``.
   @inlinable
   public func lookup(_ identifier: UInt8, now: Instant) throws(ParseError) -> IPv6Prefix {
-    try lookup(identifier, now: now, at: 0)
-  }
-
-  /// The same with the position of the identifier in the input.
-  @inlinable
-  func lookup(_ identifier: UInt8, now: Instant, at offset: Int) throws(ParseError) -> IPv6Prefix {
-    guard identifier < 16, slots[Int(identifier)].present else {
-      throw ParseError(.lowpanContextUnknown, at: offset)
-    }
-    guard now.microseconds < slots[Int(identifier)].receiveUntil else {
-      throw ParseError(.lowpanContextExpired, at: offset)
+    guard identifier < 16, now.microseconds < slots[Int(identifier)].receiveUntil else {
+      throw failure(identifier, at: 0)
     }
     return slots[Int(identifier)].prefix
+  }
+
+  /// The address that context `identifier`, 0 to 15, and in the bits behind its prefix `interfaceIdentifier` make
+  /// (RFC 6282, 3.1.1); `offset` is the position of an error.
+  @inlinable
+  @inline(__always)
+  func address(
+    _ identifier: UInt8, interfaceIdentifier: UInt64, now: Instant, at offset: Int
+  ) throws(ParseError) -> IPv6Address {
+    let index = Int(identifier & 15)
+    guard now.microseconds < slots[index].receiveUntil else { throw failure(identifier, at: offset) }
+    let prefix = slots[index].prefix.address
+    return IPv6Address(
+      high: prefix.high, low: prefix.low | interfaceIdentifier & slots[index].identifierMask)
+  }
+
+  /// Why a context cannot be used for decompression.
+  @usableFromInline
+  @inline(never)
+  func failure(_ identifier: UInt8, at offset: Int) -> ParseError {
+    let known = identifier < 16 && slots[Int(identifier)].present
+    return ParseError(known ? .lowpanContextExpired : .lowpanContextUnknown, at: offset)
   }
 
   /// The prefix of context `identifier` if packets may be compressed with it now.

@@ -26,7 +26,10 @@ public func decompressDatagram(
       dispatch: dispatch, from: &reader, into: &packet, link: link, datagramSize: datagramSize)
     return nil
   }
-  let header = try IPHCHeader(parsing: &reader, link: link, contexts: contexts, now: now)
+  // A copy stays in registers.
+  var fields = reader
+  let header = try IPHCHeader(parsing: &fields, link: link, contexts: contexts, now: now)
+  reader = fields
   guard header.nextHeaderIsCompressed else {
     let payloadLength = try payloadLength(behind: reader.remaining, datagramSize, at: reader.offset)
     do throws(EmitError) {

@@ -58,9 +58,9 @@ struct IPHCHeader {
     case 3: source = .linkLocal(try Self.identifier(of: link.source, at: start))
     case 4: source = .unspecified
     case let mode:
-      let context = try contexts.lookup(identifiers >> 4, now: now, at: start)
-      source = context.address(
-        interfaceIdentifier: try Self.identifier(mode: mode & 3, link.source, &reader, at: start))
+      let identifier = try Self.identifier(mode: mode & 3, link.source, &reader, at: start)
+      source = try contexts.address(
+        identifiers >> 4, interfaceIdentifier: identifier, now: now, at: start)
     }
 
     // M, DAC and DAM.
@@ -70,9 +70,9 @@ struct IPHCHeader {
     case 2: destination = .linkLocal(IPv6Address.interfaceIdentifier(shortAddress: try reader.u16()))
     case 3: destination = .linkLocal(try Self.identifier(of: link.destination, at: start))
     case 5, 6, 7:
-      let context = try contexts.lookup(identifiers & 15, now: now, at: start)
-      destination = context.address(
-        interfaceIdentifier: try Self.identifier(mode: encoding & 3, link.destination, &reader, at: start))
+      let identifier = try Self.identifier(mode: encoding & 3, link.destination, &reader, at: start)
+      destination = try contexts.address(
+        identifiers & 15, interfaceIdentifier: identifier, now: now, at: start)
     case 9:
       let scope = try reader.u16()
       let group = UInt64(scope & 0xff) << 32 | UInt64(try reader.u32())
@@ -82,7 +82,7 @@ struct IPHCHeader {
       destination = IPv6Address(high: 0xff << 56 | (word >> 24) << 48, low: word & 0xff_ffff)
     case 11: destination = IPv6Address(high: 0xff02 << 48, low: UInt64(try reader.u8()))
     case 12:
-      let context = try contexts.lookup(identifiers & 15, now: now, at: start)
+      let context = try contexts.lookup(identifiers & 15, now: now)
       // The form holds 64 bits of prefix (RFC 3306, 4).
       guard context.length <= 64 else { throw ParseError(.lowpanReservedMode, at: start) }
       let flagsScopeReserved = UInt64(try reader.u16())
