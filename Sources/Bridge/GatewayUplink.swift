@@ -95,36 +95,45 @@ extension Gateway {
     let recipients = node.readers.compactMap { directory.member($0) }
     guard !recipients.isEmpty else { throw ParseError(.envelopeRecipientUnknown) }
     let known = PlainDeduplication(request, now: now)
-    let address = node.address.bytes32
-    do throws(StoreError) {
-      if try known.isKnown(address, in: mailboxes.store) { throw ParseError(.coapDuplicate) }
-      let draft = EnvelopeDraft(
-        class: recipients.map(\.class).max() ?? .noConsequence, recipients: recipients.map { .init($0) },
-        sequence: try sequence.next(), issuedAt: UInt64(max(0, now.seconds)), lifetime: limits.readingLifetime,
-        extensions: EnvelopeExtensions(onBehalfOf: .full(node.address)),
-        content: .init(
-          format: request.request.contentFormat.map { UInt64($0.rawValue) }, bytes: request.request.payload))
-      var generator = SystemRandomNumberGenerator()
-      let made = try? SignedEnvelope.make(
-        draft, from: identity, maximumSize: limits.maximumEnvelope, using: &generator)
-      guard let envelope = made else { throw ParseError(.envelopeTooLarge) }
-      let deposit = envelope.deposit(from: identity.address, accepted: now)
-      let (outbox, keeping) = (outbox, mailboxes.limits.replayRecords)
-      let outcome = try mailboxes.transaction { (mailboxes) throws(StoreError) -> PutOutcome in
+    if try isKnown(known, of: node) { throw ParseError(.coapDuplicate) }
+    let draft = EnvelopeDraft(
+      class: recipients.map(\.class).max() ?? .noConsequence, recipients: recipients.map { .init($0) },
+      sequence: try nextSequence(), issuedAt: UInt64(max(0, now.seconds)), lifetime: limits.readingLifetime,
+      extensions: EnvelopeExtensions(onBehalfOf: .full(node.address)),
+      content: .init(
+        format: request.request.contentFormat.map { UInt64($0.rawValue) }, bytes: request.request.payload))
+    var generator = SystemRandomNumberGenerator()
+    let made = try? SignedEnvelope.make(
+      draft, from: identity, maximumSize: limits.maximumEnvelope, using: &generator)
+    guard let envelope = made else { throw ParseError(.envelopeTooLarge) }
+    try hold(envelope, for: node, known, now: now)
+    return UplinkReport(
+      kind: .plain, from: node.name, class: envelope.header.class, to: recipients.map(\.name),
+      sequence: envelope.header.sequence, size: request.request.payload.count, envelopeSize: envelope.bytes.count,
+      readableBy: readers(of: envelope, node: node, recipients: recipients))
+  }
+
+  /// Puts what was signed for a node into the outbox, with the record that tells its request when it comes again.
+  private mutating func hold(
+    _ envelope: SignedEnvelope, for node: Member, _ known: PlainDeduplication, now: Instant
+  ) throws(ParseError) {
+    let deposit = envelope.deposit(from: identity.address, accepted: now)
+    let (outbox, keeping, address) = (outbox, mailboxes.limits.replayRecords, node.address.bytes32)
+    try check { () throws(StoreError) in
+      try mailboxes.transaction { (mailboxes) throws(StoreError) -> PutOutcome in
         let outcome = try mailboxes.put(deposit, in: outbox).outcome
         if case .held = outcome { try known.record(address, in: mailboxes.store, keeping: keeping) }
         return outcome
       }
-      if let reason = outcome.refusal { throw ParseError(reason) }
-      return UplinkReport(
-        kind: .plain, from: node.name, class: envelope.header.class, to: recipients.map(\.name),
-        sequence: envelope.header.sequence, size: request.request.payload.count, envelopeSize: envelope.bytes.count,
-        readableBy: readers(of: envelope, node: node, recipients: recipients))
-    } catch let error as StoreError {
-      throw ParseError(error.reason)
-    } catch let error as ParseError {
-      throw error
     }
+  }
+
+  private mutating func nextSequence() throws(ParseError) -> UInt64 {
+    do { return try sequence.next() } catch { throw ParseError(error.reason) }
+  }
+
+  private func isKnown(_ known: PlainDeduplication, of node: Member) throws(ParseError) -> Bool {
+    do { return try known.isKnown(node.address.bytes32, in: mailboxes.store) } catch { throw ParseError(error.reason) }
   }
 
   private func readers(of envelope: SignedEnvelope, node: Member, recipients: [Member]) -> [String] {
