@@ -1,0 +1,41 @@
+/// The value of a Block1 or Block2 option (RFC 7959, 2.2): which block of a body, whether more follow, and its size.
+public struct CoAPBlock: Hashable, Sendable, CustomStringConvertible {
+  /// The number of the block, counted in blocks of ``size``: 0 to 2^20 - 1.
+  public var number: Int
+  /// More blocks follow. Without meaning in a request's Block2.
+  public var more: Bool
+  /// The size exponent, 0 to 6. 7 is reserved over UDP and may only be read, to be refused.
+  public var szx: UInt8
+
+  /// Numbers and exponents are cut to their 20 and 3 bits.
+  public init(number: Int, more: Bool, szx: UInt8) {
+    self.number = number & 0xf_ffff
+    self.more = more
+    self.szx = szx & 7
+  }
+
+  /// Reads the value of an option; `nil` for more than 24 bits.
+  public init?(optionValue value: UInt64) {
+    guard value <= 0xff_ffff else { return nil }
+    self.init(number: Int(value >> 4), more: value & 8 != 0, szx: UInt8(value & 7))
+  }
+
+  public var optionValue: UInt64 { UInt64(number & 0xf_ffff) << 4 | (more ? 8 : 0) | UInt64(szx & 7) }
+
+  /// Bytes of a block: 16 to 1,024 (2,048 for the reserved exponent).
+  public var size: Int { 16 << Int(szx & 7) }
+  /// Where the block starts in the body, in bytes.
+  public var offset: Int { number &* size }
+  /// Whether the exponent is the reserved 7.
+  public var isReserved: Bool { szx == 7 }
+
+  /// As the RFC writes it: `2/0/128`.
+  public var description: String { "\(number)/\(more ? 1 : 0)/\(size)" }
+
+  /// The largest exponent whose blocks are not over `bytes`; 0 if even 16 are.
+  public static func szx(forBytes bytes: Int) -> UInt8 {
+    var szx: UInt8 = 0
+    while szx < 6, 32 << Int(szx) <= bytes { szx += 1 }
+    return szx
+  }
+}
