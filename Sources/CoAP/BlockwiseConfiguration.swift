@@ -10,13 +10,13 @@ public struct BlockwiseConfiguration: Sendable, Hashable {
   /// Bytes of a response's body that a client collects.
   public var maximumResponseBody = 65_536
   /// Request bodies that a server assembles for one peer; a further one takes the place of the oldest.
-  public var assembliesPerPeer = 2
+  public var assembliesPerPeer = 4
   /// The same over all peers; further ones are told to come back later.
   public var assemblies = 64
   /// Bytes of bodies under assembly, over all peers.
   public var assemblyBytes = 1 << 20
   /// Large responses kept for the requests for their further blocks, for one peer.
-  public var responsesPerPeer = 2
+  public var responsesPerPeer = 4
   /// The same over all peers; the one unused longest goes first.
   public var responses = 256
   /// Bytes of those.

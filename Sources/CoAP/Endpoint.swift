@@ -63,8 +63,9 @@ public struct CoAPEndpoint<Peer: Hashable & Sendable>: Sendable {
     _ request: CoAPRequest, to peer: Peer, confirmable: Bool = true, at now: Instant
   ) -> RequestID<Peer> {
     let key = OperationKey(request, peer: peer)
-    let isLarge = request.payload.count > 16 << Int(server.configuration.szx)
-    let tag = isLarge ? freeTag(for: key) : nil
+    // A GET may be repeated and needs no tag; of other methods each operation has its own state at the server, also if only
+    // the response is large.
+    let tag = request.code == .get ? nil : freeTag(for: key)
     var transfer = BlockwiseTransfer(request, requestTag: tag, configuration: server.configuration)
     guard case .send(let first) = transfer.start() else {
       let id = RequestID(peer: peer, number: exchanges.nextNumber())
@@ -108,7 +109,7 @@ public struct CoAPEndpoint<Peer: Hashable & Sendable>: Sendable {
 
   /// A Request-Tag that no operation with the same key uses; `nil` if there is none (RFC 9175, 3.5.2).
   private func freeTag(for key: OperationKey<Peer>) -> [UInt8]? {
-    let others = operations.values.filter { $0.key == key && $0.transfer.sendsBlocks }
+    let others = operations.values.filter { $0.key == key }
     guard !others.isEmpty else { return nil }
     let used = Set(others.map { $0.transfer.requestTag })
     for number in UInt64(0)... {
@@ -150,7 +151,8 @@ public struct CoAPEndpoint<Peer: Hashable & Sendable>: Sendable {
     case .complete(let whole): outputs.append(.response(operation.id, whole))
     case .fail(let reason): outputs.append(.failed(operation.id, .blockwise(reason)))
     case .send(let next):
-      let follower = exchanges.request(next, to: id.peer, confirmable: operation.isConfirmable, at: now)
+      let follower = exchanges.continuation(
+        next, to: id.peer, confirmable: operation.isConfirmable, at: now)
       operations[follower] = operation
     }
   }

@@ -106,10 +106,7 @@ extension ExchangeLayer {
       if !multicast { transmitReset(message.messageID, to: peer) }
       return drop(.coapExchangeUnknown, from: peer)
     }
-    guard let options = understoodOptions(message, from: peer) else {
-      if !multicast { transmitReset(message.messageID, to: peer) }
-      return
-    }
+    guard let options = understoodOptions(message, from: peer, resets: !multicast) else { return }
     let isConfirmable = message.type == .confirmable
     let lifetime = isConfirmable ? parameters.exchangeLifetime : parameters.nonLifetime
     var record = ReceivedMessage(
@@ -141,7 +138,7 @@ extension ExchangeLayer {
         return drop(.coapExchangeUnknown, from: peer)
       }
       // To reject an acknowledgement is to ignore it (4.2): the request is repeated, and times out in the end.
-      guard let options = understoodOptions(message, from: peer) else { return }
+      guard let options = understoodOptions(message, from: peer, resets: false) else { return }
       let response = CoAPResponse(code: message.code, options: options, payload: message.payload)
       return finish(index, of: position, with: .response(requestID(index, of: position), response), at: now)
     }
@@ -180,10 +177,13 @@ extension ExchangeLayer {
   }
 
   /// The options of a response; `nil`, and the message dropped, if it must be rejected for one (5.4.1).
-  private mutating func understoodOptions(_ message: CoAPMessage, from peer: Peer) -> CoAPOptions? {
+  private mutating func understoodOptions(
+    _ message: CoAPMessage, from peer: Peer, resets: Bool
+  ) -> CoAPOptions? {
     do {
       return try message.options.recognized(configuration.recognizedOptions)
     } catch {
+      if resets { transmitReset(message.messageID, to: peer) }
       drop(error.reason, from: peer)
       return nil
     }

@@ -9,6 +9,13 @@ extension ExchangeLayer {
     submit(request, purpose: .request, to: peer, confirmable: confirmable, at: now)
   }
 
+  /// Sends the next request of a block-wise operation, before those that wait to begin one.
+  mutating func continuation(
+    _ request: CoAPRequest, to peer: Peer, confirmable: Bool, at now: Instant
+  ) -> RequestID<Peer> {
+    submit(request, purpose: .request, to: peer, confirmable: confirmable, isFirst: true, at: now)
+  }
+
   /// Asks whether the peer is there, with an empty confirmable message ("CoAP ping", RFC 7252, 4.3).
   public mutating func ping(_ peer: Peer, at now: Instant) -> RequestID<Peer> {
     submit(CoAPRequest(code: .empty), purpose: .ping, to: peer, confirmable: true, at: now)
@@ -16,7 +23,7 @@ extension ExchangeLayer {
 
   private mutating func submit(
     _ request: CoAPRequest, purpose: OutgoingMessage.Purpose, to peer: Peer, confirmable: Bool,
-    at now: Instant
+    isFirst: Bool = false, at now: Instant
   ) -> RequestID<Peer> {
     let id = RequestID(peer: peer, number: nextNumber())
     guard requestCount < limits.requests, let position = admit(peer, at: now),
@@ -36,10 +43,14 @@ extension ExchangeLayer {
       return id
     }
     requestCount += 1
-    peers[position].outgoing.append(
-      OutgoingMessage(
-        number: id.number, purpose: purpose, isConfirmable: confirmable, messageID: messageID, token: token,
-        datagram: datagram, firstTimeout: parameters.initialTimeout(using: &random)))
+    let outgoing = OutgoingMessage(
+      number: id.number, purpose: purpose, isConfirmable: confirmable, messageID: messageID, token: token,
+      datagram: datagram, firstTimeout: parameters.initialTimeout(using: &random))
+    let firstQueued = peers[position].outgoing.firstIndex { message in
+      if case .queued = message.phase { true } else { false }
+    }
+    let end = peers[position].outgoing.count
+    peers[position].outgoing.insert(outgoing, at: isFirst ? firstQueued ?? end : end)
     startQueued(of: position, at: now)
     return id
   }

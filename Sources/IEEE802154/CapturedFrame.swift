@@ -17,7 +17,8 @@ public struct FrameMetadata: Sendable, Hashable {
   public var channel: UInt8?
 
   public init(
-    timestamp: Instant, fcsPresent: Bool, alreadyDecrypted: Bool = false, rssi: Int8? = nil, lqi: UInt8? = nil,
+    timestamp: Instant, fcsPresent: Bool, alreadyDecrypted: Bool = false, rssi: Int8? = nil,
+    lqi: UInt8? = nil,
     channel: UInt8? = nil
   ) {
     self.timestamp = timestamp

@@ -21,8 +21,9 @@ public struct ElidedChecksum: Hashable, Sendable {
   @inlinable
   @_lifetime(packet: copy packet)
   public func restore(in packet: inout MutableRawSpan, count: Int) {
-    guard headerOffset >= 0, offset >= headerOffset + IPv6Header.length + 6, count <= packet.byteCount,
-      offset <= count - 2, let value = value(in: packet.bytes.extracting(first: count))
+    guard count <= packet.byteCount, headerOffset >= 0, headerOffset < count, offset <= count - 2,
+      offset >= headerOffset + IPv6Header.length + 6,
+      let value = value(in: packet.bytes.extracting(first: count))
     else { return }
     packet.storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self)
   }

@@ -1,5 +1,4 @@
 import CoAP
-import Foundation
 import TestSupport
 import Testing
 import Wire
@@ -101,6 +100,3 @@ extension CoAPEndpoint {
     return takeOutputs()
   }
 }
-
-/// The environment of the process at its start.
-func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }

@@ -37,7 +37,7 @@ enum Outer {
 struct DecapsulationTests {
   let now = Instant(seconds: 5)
   /// An acknowledgment with its FCS.
-  let psdu: [UInt8] = [0x02, 0x00, 0x07, 0xda, 0x35]
+  let psdu: [UInt8] = [0x02, 0x00, 0x07, 0x07, 0xc1]
 
   private func frame(_ linkType: LinkType, _ bytes: [UInt8]) throws(ParseError) -> CapturedFrame? {
     guard let frame = try CaptureDecapsulator.frame(linkType, bytes.rawSpan, timestamp: now) else {
