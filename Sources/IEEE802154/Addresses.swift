@@ -13,7 +13,8 @@ public struct ExtendedAddress: Hashable, Sendable, Comparable, LosslessStringCon
   /// Reads 16 hexadecimal digits, with or without `:` or `-` between octets.
   public init?(_ description: String) {
     let digits = description.filter { $0 != ":" && $0 != "-" }
-    guard digits.utf8.count == 16, let value = UInt64(digits, radix: 16) else { return nil }
+    guard digits.utf8.count == 16, digits.allSatisfy(\.isHexDigit), let value = UInt64(digits, radix: 16)
+    else { return nil }
     self.value = value
   }
 
@@ -41,7 +42,10 @@ public struct ShortAddress: Hashable, Sendable, Comparable, LosslessStringConver
   /// Reads `0x0b02` or `0b02`.
   public init?(_ description: String) {
     let digits = description.hasPrefix("0x") ? String(description.dropFirst(2)) : description
-    guard !digits.isEmpty, let value = UInt16(digits, radix: 16) else { return nil }
+    // A sign is none of the digits, though the integer's initializer would take one.
+    guard !digits.isEmpty, digits.allSatisfy(\.isHexDigit), let value = UInt16(digits, radix: 16) else {
+      return nil
+    }
     self.value = value
   }
 

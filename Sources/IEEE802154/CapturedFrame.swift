@@ -7,7 +7,12 @@ public struct FrameMetadata: Sendable, Hashable {
   public var timestamp: Instant
   /// The last two bytes are the FCS as received.
   public var fcsPresent: Bool
-  /// The MAC payload was decrypted by whoever delivered it, although the header says secured.
+  /// Whoever delivered the frame has checked and decrypted it. The header still says secured and has its auxiliary
+  /// security header; the payload is in the clear, at every level, and its message integrity code is gone.
+  ///
+  /// That is how Linux's `wpanN` interfaces deliver secured frames: mac802154 decrypts in place and trims the code. A capture
+  /// that was rewritten as unsecured (security bit and auxiliary header taken out too) needs no flag. Nothing of a frame
+  /// with this flag can be checked again: whoever sets it answers for its authenticity.
   public var alreadyDecrypted: Bool
   /// Received signal strength, dBm.
   public var rssi: Int8?

@@ -117,8 +117,8 @@ public struct PANIdentifierPresence: Hashable, Sendable {
     let hasSource = control.sourceMode != .absent
     let compressed = control.isPANIdentifierCompressed
     guard control.isVersion2015 else {
-      // Compression says that both are the same, so there must be two.
-      if compressed, !hasDestination || !hasSource { return nil }
+      // Compression says that both are the same, so there must be two. Without any (an acknowledgment) the bit is ignored.
+      if compressed, hasDestination != hasSource { return nil }
       destination = hasDestination
       source = hasSource && !compressed
       return

@@ -29,18 +29,19 @@ public enum FrameSecurity {
   ///   - key: the key that ``KeyStore`` found for it.
   ///   - source: the EUI-64 of its sender, which the header may carry as a short address only.
   /// - Returns: the MAC payload in the clear, without its integrity code.
-  /// - Throws: ``DropReason/macSecurityUnsupported`` for a frame without counter or with the ASN as nonce,
-  ///   ``DropReason/truncated`` if there is no room for the code, ``DropReason/macAuthenticationFailed``.
+  /// - Throws: ``DropReason/macSecurityUnsupported`` for a frame without counter, with the ASN as nonce, or of level 0,
+  ///   which protects nothing; ``DropReason/macSecurityLevelReserved`` for level 4 unless
+  ///   ``LinkKey/acceptsUnauthenticated``; ``DropReason/truncated`` if there is no room for the code, and
+  ///   ``DropReason/macAuthenticationFailed``. An ``MACFrameView/alreadyDecrypted`` frame is not for this function.
   public static func unsecure(
     _ frame: borrowing MACFrameView, bytes: RawSpan, key: LinkKey, source: ExtendedAddress
   ) throws(ParseError) -> [UInt8] {
-    guard let security = frame.header.security, let counter = security.frameCounter, !security.hasASNInNonce
-    else {
-      throw ParseError(.macSecurityUnsupported)
-    }
+    guard let security = frame.header.security, let counter = security.frameCounter, !security.hasASNInNonce,
+      security.level != .none
+    else { throw ParseError(.macSecurityUnsupported) }
     let level = security.level
+    guard level != .enc || key.acceptsUnauthenticated else { throw ParseError(.macSecurityLevelReserved) }
     let payload = frame.payload
-    guard level != .none else { return payload.array() }
     let open = try openLength(frame.header, payload)
     let sealedLength = payload.byteCount - open - level.micLength
     guard sealedLength >= 0 else { throw ParseError(.truncated, at: bytes.byteCount) }
@@ -65,16 +66,15 @@ public enum FrameSecurity {
   /// Protects a frame whose header has an auxiliary security header with a frame counter: the payload is replaced by the
   /// protected one with its integrity code. Counters must never repeat under one key.
   ///
-  /// ``EmitError/notRepresentable`` without such a header.
+  /// ``EmitError/notRepresentable`` without such a header, for level 0 and the last counter, which must never be used
+  /// (9.2.2), and for level 4 unless ``LinkKey/acceptsUnauthenticated``.
   public static func secure(_ frame: MACFrame, key: LinkKey, source: ExtendedAddress) throws(EmitError)
     -> MACFrame
   {
-    guard let security = frame.header.security, let counter = security.frameCounter, !security.hasASNInNonce
-    else {
-      throw .notRepresentable
-    }
+    guard let security = frame.header.security, let counter = security.frameCounter, counter != .max,
+      !security.hasASNInNonce, security.level != .none, security.level != .enc || key.acceptsUnauthenticated
+    else { throw .notRepresentable }
     let level = security.level
-    guard level != .none else { return frame }
     guard let open = try? openLength(frame.header, frame.payload.rawSpan) else { throw .notRepresentable }
     let clear = try MACFrame(
       header: frame.header, headerIEs: frame.headerIEs, payload: Array(frame.payload.prefix(open))

@@ -63,6 +63,11 @@ public struct HeaderIEs: ~Escapable {
   @_lifetime(copy bytes)
   public init(_ bytes: RawSpan) { reader = ByteReader(bytes) }
 
+  /// Walks the elements that `reader` stands before, so that errors name their place in the frame.
+  @inlinable
+  @_lifetime(copy reader)
+  init(_ reader: ByteReader) { self.reader = reader }
+
   /// The next element, a termination included; `nil` behind that or at the end of the frame.
   @inlinable
   @_lifetime(copy self)
@@ -86,9 +91,10 @@ public struct HeaderIEs: ~Escapable {
   @inlinable
   @_lifetime(self: copy self)
   mutating func end() throws(ParseError) -> (length: Int, payloadIEsFollow: Bool) {
+    let start = reader.offset
     var payloadIEsFollow = false
     while let element = try next() { payloadIEsFollow = element.identifier == 0x7e }
-    return (reader.offset, payloadIEsFollow)
+    return (reader.offset &- start, payloadIEsFollow)
   }
 }
 

@@ -1,16 +1,24 @@
 import Wire
 
 /// A link-layer key: AES-128.
-public struct LinkKey: Hashable, Sendable {
+public struct LinkKey: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible {
   /// Octets of a key.
   public static let length = 16
   public let bytes: [UInt8]
+  /// Whether frames of level 4 are taken under this key: encrypted, but without integrity code, so that anybody can alter
+  /// them unnoticed. The edition of 2015 deprecates the level and that of 2020 reserves it; for old networks only.
+  public let acceptsUnauthenticated: Bool
 
   /// `nil` unless there are 16 octets.
-  public init?(_ bytes: [UInt8]) {
+  public init?(_ bytes: [UInt8], acceptsUnauthenticated: Bool = false) {
     guard bytes.count == Self.length else { return nil }
     self.bytes = bytes
+    self.acceptsUnauthenticated = acceptsUnauthenticated
   }
+
+  /// Never the key itself: descriptions end up in logs.
+  public var description: String { "LinkKey" }
+  public var debugDescription: String { description }
 }
 
 /// Keys by the identifiers that frames carry (IEEE 802.15.4-2020, 9.2.4).
@@ -43,35 +51,5 @@ public struct KeyStore: Sendable {
     case .implicit, .shortSource, .longSource: break
     }
     throw ParseError(.macKeyUnknown)
-  }
-}
-
-/// Refuses frames whose counter does not rise (9.2.6), per sender and key.
-public struct ReplayGuard: Sendable {
-  private struct Origin: Hashable {
-    var source: ExtendedAddress
-    var key: KeyIdentifier
-  }
-
-  private var lowest: [Origin: UInt32] = [:]
-  private let capacity: Int
-
-  /// Remembers at most `capacity` pairs of sender and key.
-  public init(capacity: Int = 4096) { self.capacity = capacity }
-
-  /// Takes the counter of an authentic frame. Throws ``DropReason/macReplay`` unless it is higher than all before, and
-  /// for the last counter, which must never be used (9.2.3). A pair beyond the capacity is refused too: forgetting one
-  /// would let its old frames in again.
-  public mutating func accept(
-    _ counter: UInt32, from source: ExtendedAddress, key: KeyIdentifier
-  ) throws(ParseError) {
-    let origin = Origin(source: source, key: key)
-    guard counter != .max else { throw ParseError(.macReplay) }
-    if let next = lowest[origin] {
-      guard counter >= next else { throw ParseError(.macReplay) }
-    } else if lowest.count >= capacity {
-      throw ParseError(.macReplay)
-    }
-    lowest[origin] = counter + 1
   }
 }

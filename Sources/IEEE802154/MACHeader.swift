@@ -5,8 +5,8 @@ import Wire
 @frozen
 public struct MACHeader: Hashable, Sendable, WireValue {
   public var control: FrameControl
-  /// Written unless ``FrameControl/isSequenceNumberSuppressed``.
-  @usableFromInline var number: UInt8
+  /// `nil` exactly if ``FrameControl/isSequenceNumberSuppressed``, or ``emit(into:)`` throws.
+  @usableFromInline var number: UInt8?
   /// As the frame carries it; `nil` if it is left out.
   public var destinationPAN: PANIdentifier?
   public var destination: MACAddress
@@ -15,8 +15,8 @@ public struct MACHeader: Hashable, Sendable, WireValue {
   public var source: MACAddress
   public var security: AuxiliarySecurityHeader?
 
-  /// A header whose control field follows from its parts. PAN identifiers that must not be there for the version
-  /// and addresses make ``emit(into:)`` throw.
+  /// A header whose control field follows from its parts. What the version does not have makes ``emit(into:)`` throw: PAN
+  /// identifiers that must not be there with these addresses, no sequence number before 2015, security in 2003.
   @inlinable
   public init(
     type: FrameType, version: FrameVersion = .v2006, sequenceNumber: UInt8?,
@@ -34,7 +34,7 @@ public struct MACHeader: Hashable, Sendable, WireValue {
     control.isPANIdentifierCompressed = panIdentifierCompressed
     if sequenceNumber == nil { control.isSequenceNumberSuppressed = true }
     if hasInformationElements { control.hasInformationElements = true }
-    number = sequenceNumber ?? 0
+    number = sequenceNumber
     self.destinationPAN = destinationPAN
     self.destination = destination
     self.sourcePAN = sourcePAN
@@ -42,12 +42,12 @@ public struct MACHeader: Hashable, Sendable, WireValue {
     self.security = security
   }
 
-  /// `nil` if suppressed.
+  /// `nil` if suppressed, which only 2015 allows.
   @inlinable public var sequenceNumber: UInt8? {
-    get { control.isSequenceNumberSuppressed ? nil : number }
+    get { number }
     set {
       control.isSequenceNumberSuppressed = newValue == nil
-      number = newValue ?? 0
+      number = newValue
     }
   }
 
@@ -59,8 +59,8 @@ public struct MACHeader: Hashable, Sendable, WireValue {
   /// Throws ``DropReason/macFrameTypeReserved`` for the reserved type, ``DropReason/unsupported`` for types with another
   /// header (see ``MultipurposeHeader``), ``DropReason/macFrameVersionReserved``,
   /// ``DropReason/macAddressingModeReserved``, ``DropReason/macAddressingInvalid``,
-  /// ``DropReason/macSecurityUnsupported`` for the security of 2003, which had no such header, and
-  /// ``DropReason/truncated``.
+  /// ``DropReason/macSecurityUnsupported`` for the security of 2003, which had no such header, and for a header of
+  /// 2006 with bits that only 2015 defines, and ``DropReason/truncated``.
   @inlinable
   @_lifetime(reader: copy reader)
   public init(parsing reader: inout ByteReader) throws(ParseError) {
@@ -73,7 +73,7 @@ public struct MACHeader: Hashable, Sendable, WireValue {
     guard raw & 4 == 0, raw & 0x3000 != 0x3000, modes & 3 != 1, modes & 0x30 != 0x10 else {
       throw ParseError(control.refusal, at: start)
     }
-    number = control.isSequenceNumberSuppressed ? 0 : try reader.u8()
+    number = control.isSequenceNumberSuppressed ? nil : try reader.u8()
     guard let presence = PANIdentifierPresence(control) else {
       throw ParseError(.macAddressingInvalid, at: start)
     }
@@ -86,11 +86,13 @@ public struct MACHeader: Hashable, Sendable, WireValue {
       return
     }
     guard raw & 0x3000 != 0 else { throw ParseError(.macSecurityUnsupported, at: start) }
-    security = try AuxiliarySecurityHeader(parsing: &reader)
+    let security = try AuxiliarySecurityHeader(parsing: &reader)
+    guard security.suits(control) else { throw ParseError(.macSecurityUnsupported, at: start) }
+    self.security = security
   }
 
   @inlinable public var encodedLength: Int {
-    2 + (control.isSequenceNumberSuppressed ? 0 : 1) + (destinationPAN == nil ? 0 : 2)
+    2 + (number == nil ? 0 : 1) + (destinationPAN == nil ? 0 : 2)
       + destination.encodedLength
       + (sourcePAN == nil ? 0 : 2) + source.encodedLength + (security?.encodedLength ?? 0)
   }
@@ -99,13 +101,14 @@ public struct MACHeader: Hashable, Sendable, WireValue {
   @inlinable
   @_lifetime(writer: copy writer)
   public func emit(into writer: inout ByteWriter) throws(EmitError) {
-    guard control.destinationMode == destination.mode, control.sourceMode == source.mode,
+    guard control.isSequenceNumberSuppressed == (number == nil), control.destinationMode == destination.mode,
+      control.sourceMode == source.mode,
       control.isSecured == (security != nil), let presence = PANIdentifierPresence(control),
       presence.destination == (destinationPAN != nil), presence.source == (sourcePAN != nil),
-      security == nil || control.rawValue & 0x3000 != 0
+      security.map({ $0.suits(control) }) ?? true
     else { throw .notRepresentable }
     try writer.u16LE(control.rawValue)
-    if !control.isSequenceNumberSuppressed { try writer.u8(number) }
+    if let number { try writer.u8(number) }
     if let destinationPAN { try writer.u16LE(destinationPAN.value) }
     try destination.emit(into: &writer)
     if let sourcePAN { try writer.u16LE(sourcePAN.value) }
@@ -122,6 +125,15 @@ extension FrameControl {
     case .multipurpose, .fragment, .extended: return .unsupported
     default: return version == nil ? .macFrameVersionReserved : .macAddressingModeReserved
     }
+  }
+}
+
+extension AuxiliarySecurityHeader {
+  /// Whether frames of the version that `control` names have such a header: none in 2003; in 2006 always with a frame counter,
+  /// for the nonce too (802.15.4-2006, 7.6.2).
+  @inlinable
+  func suits(_ control: FrameControl) -> Bool {
+    control.isVersion2015 || control.rawValue & 0x3000 != 0 && frameCounter != nil && !hasASNInNonce
   }
 }
 
