@@ -42,7 +42,8 @@ public struct ContextTable: Sendable {
     @inlinable init() {}
   }
 
-  @usableFromInline var slots = InlineArray<16, Slot>(repeating: Slot())
+  // An array, not an inline one: reading an element of that copies all of it when the table is borrowed (Swift 6.3).
+  @usableFromInline var slots = [Slot](repeating: Slot(), count: 16)
 
   /// How long an expired context remains usable for decompression, in microseconds: twice the default router lifetime
   /// (RFC 6775, 5.4.3), which is 1,800 seconds (RFC 4861, 6.2.1).

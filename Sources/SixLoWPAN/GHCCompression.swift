@@ -8,8 +8,8 @@ extension GHC {
   /// The shortest bytecode for `bytes`, without a stop code; longer than `bytes` if there is none that is shorter.
   ///
   /// Works backwards: for every position it takes the cheapest way to the end, over all literal runs, zero runs and
-  /// references. References of every length between the first step of the count's extension and the longest are one of three:
-  /// only the longest, and the longest for each number of extension bytes, can be cheapest but for one byte.
+  /// references. Of the references to one place it weighs the longest, and the longest for each smaller number
+  /// of extension bytes; one in between costs the same and covers less.
   static func compress(_ bytes: RawSpan, source: IPv6Address, destination: IPv6Address) -> [UInt8] {
     let count = bytes.byteCount
     guard count > 0, count <= longestCompressed else {
@@ -49,7 +49,6 @@ extension GHC {
           length = (length - 2) / 8 * 8 + 1
         }
       }
-      matches[here] = 0
       steps[position] = best
     }
     return write(steps, bytes)
