@@ -33,6 +33,7 @@ public struct ByteReader: ~Escapable {
   public func error(_ reason: DropReason) -> ParseError { ParseError(reason, at: offset) }
 
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   mutating func load<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type) throws(ParseError) -> T {
     guard rest.byteCount >= MemoryLayout<T>.size else { throw error(.truncated) }
@@ -42,6 +43,7 @@ public struct ByteReader: ~Escapable {
   }
 
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   mutating func advance(_ count: Int) {
     _rest = _rest.extracting(droppingFirst: count)
@@ -50,21 +52,25 @@ public struct ByteReader: ~Escapable {
 
   /// One byte.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func u8() throws(ParseError) -> UInt8 { try load(UInt8.self) }
 
   /// Two bytes, network order.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func u16() throws(ParseError) -> UInt16 { UInt16(bigEndian: try load(UInt16.self)) }
 
   /// Four bytes, network order.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func u32() throws(ParseError) -> UInt32 { UInt32(bigEndian: try load(UInt32.self)) }
 
   /// Eight bytes, network order.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func u64() throws(ParseError) -> UInt64 { UInt64(bigEndian: try load(UInt64.self)) }
 
@@ -85,6 +91,7 @@ public struct ByteReader: ~Escapable {
 
   /// The next byte without consuming it.
   @inlinable
+  @inline(__always)
   public func peek() throws(ParseError) -> UInt8 {
     guard !rest.isEmpty else { throw error(.truncated) }
     return rest.unaligned(UInt8.self)
@@ -103,6 +110,7 @@ public struct ByteReader: ~Escapable {
 
   /// All that is left, as a view.
   @inlinable
+  @inline(__always)
   @_lifetime(copy self)
   @_lifetime(self: copy self)
   public mutating func takeRest() -> RawSpan {
@@ -122,6 +130,7 @@ public struct ByteReader: ~Escapable {
 
   /// Passes over `count` bytes.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func skip(_ count: Int) throws(ParseError) {
     guard count >= 0, count <= rest.byteCount else { throw error(.truncated) }

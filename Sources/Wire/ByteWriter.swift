@@ -21,6 +21,7 @@ public struct ByteWriter: ~Escapable, ~Copyable {
   @inlinable public var room: Int { destination.byteCount - count }
 
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) throws(EmitError) {
     guard room >= MemoryLayout<T>.size else { throw .noRoom }
@@ -30,21 +31,25 @@ public struct ByteWriter: ~Escapable, ~Copyable {
 
   /// One byte.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func u8(_ value: UInt8) throws(EmitError) { try store(value) }
 
   /// Two bytes, network order.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func u16(_ value: UInt16) throws(EmitError) { try store(value.bigEndian) }
 
   /// Four bytes, network order.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func u32(_ value: UInt32) throws(EmitError) { try store(value.bigEndian) }
 
   /// Eight bytes, network order.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func u64(_ value: UInt64) throws(EmitError) { try store(value.bigEndian) }
 
@@ -65,6 +70,7 @@ public struct ByteWriter: ~Escapable, ~Copyable {
 
   /// All of `bytes`.
   @inlinable
+  @inline(__always)
   @_lifetime(self: copy self)
   public mutating func bytes(_ bytes: RawSpan) throws(EmitError) {
     guard room >= bytes.byteCount else { throw .noRoom }
