@@ -44,19 +44,23 @@ let package = Package(
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "SwiftASN1", package: "swift-asn1"),
       ]),
-    .target(name: "Queue", dependencies: ["Wire", "Envelope"]),
+    .target(name: "Queue", dependencies: ["Wire"]),
     .target(
       name: "BorderRouter", dependencies: ["Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP"]),
     .target(
       name: "Bridge",
-      dependencies: ["Wire", "IEEE802154", "IPv6", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter"]),
+      dependencies: [
+        "Wire", "IEEE802154", "IPv6", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
 
     // The thin shell.
     .target(name: "Radio", dependencies: ["Wire", "IEEE802154", "IPv6", "CPcap"]),
     .target(
       name: "Relay",
       dependencies: [
-        "Wire", "COSE", "Envelope", "CoAP", "Queue", .product(name: "GRDB", package: "GRDB.swift"),
+        "Wire", "COSE", "Envelope", "CoAP", "Queue", .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     .executableTarget(
       name: "pangate",

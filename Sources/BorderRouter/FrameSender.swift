@@ -16,11 +16,11 @@ struct FrameSender {
     self.tag = tag
   }
 
-  /// The frames of `packet`, without FCS. `contexts` are those that the receiver knows.
+  /// The frames of `packet`, without FCS. `usingContexts`: the receiver knows the contexts of this PAN.
   ///
   /// Throws ``EmitError`` for a packet that no frames can carry.
   mutating func frames(
-    for packet: OutgoingPacket, contexts: ContextTable, now: Instant
+    for packet: OutgoingPacket, usingContexts: Bool, now: Instant
   ) throws(EmitError) -> [[UInt8]] {
     let broadcast = packet.radio.isBroadcast
     var header = MACHeader(
@@ -29,8 +29,10 @@ struct FrameSender {
       panIdentifierCompressed: true)
     let fragmenter = Fragmenter(
       room: configuration.maximumFrameLength - FCS.length - header.encodedLength,
-      link: LowpanLink(source: header.source, destination: packet.radio))
-    let payloads = try fragmenter.payloads(of: packet.bytes.rawSpan, contexts: contexts, now: now, tag: tag)
+      link: LowpanLink(source: header.source, destination: packet.radio),
+      options: CompressionOptions(contexts: usingContexts ? 0xffff : 0))
+    let payloads = try fragmenter.payloads(
+      of: packet.bytes.rawSpan, contexts: configuration.contexts, now: now, tag: tag)
     if payloads.count > 1 { tag &+= 1 }
     var frames: [[UInt8]] = []
     for payload in payloads {

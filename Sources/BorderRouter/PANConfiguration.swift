@@ -45,7 +45,12 @@ public struct PANConfiguration: Sendable {
   /// Every unicast address that the border router answers to.
   public var addresses: [IPv6Address] {
     var identifiers = [extendedAddress.interfaceIdentifier]
-    if let shortAddress { identifiers.append(shortAddress.interfaceIdentifier) }
+    if let shortAddress {
+      identifiers.append(shortAddress.interfaceIdentifier)
+      // The older form with the PAN identifier in front (RFC 4944, 6), which the Linux kernel uses.
+      identifiers.append(
+        UInt64(panID.value & ~0x0200) << 48 | 0x0000_00ff_fe00_0000 | UInt64(shortAddress.value))
+    }
     return identifiers.flatMap { identifier in
       [.linkLocal(identifier)] + (prefix.map { [$0.address(interfaceIdentifier: identifier)] } ?? [])
     }

@@ -67,7 +67,11 @@ public struct PANStack: ~Copyable {
     self.configuration = configuration
     neighbors = NeighborCache(
       maximum: configuration.maximumNeighbors, maximumPerRadio: configuration.maximumAddressesPerRadio)
-    decoder = FrameDecoder(contexts: configuration.contexts, keys: keys, limits: reassembly)
+    // Contexts are the border router's own to give, and malformed messages the endpoint's to answer.
+    decoder = FrameDecoder(
+      configuration: FrameDecoderConfiguration(coapPorts: [], learnsContexts: false, reassembly: reassembly))
+    decoder.contexts = configuration.contexts
+    decoder.keys = keys
     sender = FrameSender(
       configuration: configuration, sequenceNumber: UInt8.random(in: 0...255, using: &random),
       tag: UInt16.random(in: 0...(.max), using: &random))
@@ -136,10 +140,15 @@ public struct PANStack: ~Copyable {
       try checkDestination(header)
       guard !duplicates.isDuplicate(header, payload: view.payload, now: now) else { throw ParseError(.macDuplicate) }
     }
-    let decoded = try decoder.decode(frame, metadata: metadata)
-    guard decoded.hasDatagram else { return }
-    // The packet is copied out: answers to it use the same buffers.
-    let packet = decoder.datagram.array()
+    for _ in 0..<decoder.expire(now: now) { drop(.fragmentTimeout) }
+    let packet: [UInt8]
+    do {
+      let decoded = decoder.decode(frame, metadata)
+      if let failure = decoded.failure { throw failure.error }
+      guard case .packet = decoded.outcome else { return }
+      // Copied out: whatever answers it needs the stack as a whole.
+      packet = decoded.packet.array()
+    }
     try accept(packet.rawSpan, from: header.source, now: now)
   }
 
@@ -156,7 +165,9 @@ public struct PANStack: ~Copyable {
     }
   }
 
-  private mutating func accept(_ bytes: RawSpan, from radio: MACAddress, now: Instant) throws(ParseError) {
+  private mutating func accept(
+    _ bytes: RawSpan, from radio: MACAddress, now: Instant
+  ) throws(ParseError) {
     let packet = try IPv6Packet(bytes)
     let ip = packet.header
     guard !ip.source.isMulticast, !ip.source.isLoopback, !ownAddresses.contains(ip.source) else {
@@ -244,7 +255,7 @@ public struct PANStack: ~Copyable {
     switch radio {
     case .absent: nil
     case .extended(let address): address
-    case .short(let address): decoder.addresses.extended(for: address)
+    case .short(let address): decoder.addresses.extendedAddress(of: address, in: configuration.panID)
     }
   }
 
@@ -291,8 +302,7 @@ public struct PANStack: ~Copyable {
   private mutating func send(_ packet: OutgoingPacket, now: Instant) {
     let registered = IPv6Packet.destination(of: packet.bytes).flatMap { neighbors[$0]?.registeredUntil } != nil
     // Only nodes that registered have surely read our contexts (RFC 6775, 5.4); the Linux kernel reads none.
-    let contexts = registered ? configuration.contexts : ContextTable()
-    guard let frames = try? sender.frames(for: packet, contexts: contexts, now: now) else { return }
+    guard let frames = try? sender.frames(for: packet, usingContexts: registered, now: now) else { return }
     transmissions += frames
   }
 }

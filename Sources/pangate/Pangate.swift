@@ -16,7 +16,7 @@ struct Pangate: ParsableCommand {
       \(Exit.help)
       """,
     version: "0.1.0",
-    subcommands: [Decode.self, Replay.self, IdentityCommand.self, EnvelopeCommand.self])
+    subcommands: [Replay.self, IdentityCommand.self, EnvelopeCommand.self])
 
   /// Like ArgumentParser's own `main`, with this project's exit codes.
   static func main() {
@@ -26,17 +26,17 @@ struct Pangate: ParsableCommand {
       try command.run()
     } catch let failure as Failure {
       note("pangate: \(failure.description)")
-      exit(failure.code)
+      Foundation.exit(failure.code)
     } catch let code as ExitCode {
-      exit(code.rawValue)
+      Foundation.exit(code.rawValue)
     } catch {
       let text = fullMessage(for: error)
       if exitCode(for: error).isSuccess {
         print(text)
-        exit(Exit.done)
+        Foundation.exit(Exit.done)
       }
       note(text)
-      exit(error is ValidationError || "\(type(of: error))".contains("Command") ? Exit.usage : Exit.cannotStart)
+      Foundation.exit(error is ValidationError || "\(type(of: error))".contains("Command") ? Exit.usage : Exit.cannotStart)
     }
   }
 }

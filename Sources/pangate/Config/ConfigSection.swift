@@ -152,7 +152,7 @@ final class ConfigSection {
 /// A short reason from a Foundation error: what the system said, without the path that the caller names.
 func reason(_ error: any Error) -> String {
   let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
-  if underlying.domain == NSPOSIXErrorDomain { return String(cString: strerror(Int32(underlying.code))) }
+  if underlying.domain == NSPOSIXErrorDomain { return String(describing: POSIXErrorCode(rawValue: Int32(underlying.code)).map { POSIXError($0).localizedDescription } ?? "error \(underlying.code)") }
   if (error as NSError).code == NSFileReadNoSuchFileError { return "no such file" }
   if (error as NSError).code == NSFileReadNoPermissionError { return "no permission" }
   return error.localizedDescription

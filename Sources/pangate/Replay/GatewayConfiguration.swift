@@ -70,7 +70,7 @@ struct GatewayConfiguration {
     var pan = PANConfiguration(
       panID: PANIdentifier(UInt16(identifier)), extendedAddress: extended, shortAddress: short, prefix: prefix)
     for text in try root.texts("contexts") {
-      guard let context = ContextArgument(text) else {
+      guard let context = try? ContextOption(text) else {
         throw root.error("contexts", "must be a list like '1=fd00:1::/64', not '\(text)'")
       }
       pan.contexts.set(context.identifier, prefix: context.prefix, compress: true, expires: nil)
@@ -81,13 +81,13 @@ struct GatewayConfiguration {
   private static func readKeys(_ root: ConfigSection) throws -> KeyStore {
     var keys = KeyStore()
     guard let file = try root.path("keys") else { return keys }
-    for (number, line) in try readText(file, what: "the link keys").split(separator: "\n").enumerated() {
+    for (number, line) in try InputFile.text(file).split(separator: "\n").enumerated() {
       let text = line.trimmingCharacters(in: .whitespaces)
       if text.isEmpty || text.hasPrefix("#") { continue }
-      guard let key = KeyArgument(text) else {
+      guard let option = try? KeyOption(text), let key = LinkKey(option.key) else {
         throw Failure.cannotStart("\(file):\(number + 1): a link key must be INDEX:32 hexadecimal digits")
       }
-      key.add(to: &keys)
+      keys.add(key, for: .index(option.index))
     }
     return keys
   }

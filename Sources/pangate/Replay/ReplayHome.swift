@@ -13,7 +13,7 @@ import Wire
 ///
 /// Each has a store of its own, and they pass each other bytes as they would over a network: the next hop's custody is
 /// awaited before anything is forgotten.
-struct ReplayHome: ~Copyable {
+final class ReplayHome {
   var stack: PANStack
   var gateway: Gateway<SQLiteStore>
   var relay: RelayCore<SQLiteStore>
@@ -59,7 +59,7 @@ struct ReplayHome: ~Copyable {
     try openOwner(configuration, state: state)
   }
 
-  private mutating func openOwner(_ configuration: GatewayConfiguration, state: String?) throws {
+  private func openOwner(_ configuration: GatewayConfiguration, state: String?) throws {
     guard let file = configuration.ownerFile else { return }
     let identity = try IdentityFiles.identity(file)
     do {
@@ -104,29 +104,27 @@ struct ReplayHome: ~Copyable {
     do {
       guard let state else { return try SQLiteStore.inMemory() }
       return try SQLiteStore(directory: state + "/" + part)
-    } catch let error as StoreError {
-      throw Failure.cannotStart(error.description)
-    }
+    } catch { throw Failure.cannotStart(error.description) }
   }
 
   // MARK: The run
 
   /// What happened since the last call.
-  mutating func takeRecords() -> [ReplayRecord] {
+  func takeRecords() -> [ReplayRecord] {
     defer { records.removeAll() }
     return records
   }
 
-  private mutating func note(_ now: Instant, _ event: ReplayRecord.Event) {
+  private func note(_ now: Instant, _ event: ReplayRecord.Event) {
     records.append(ReplayRecord(time: now, frame: frameNumber == 0 ? nil : frameNumber, event: event))
   }
 
-  private mutating func note(_ now: Instant, _ events: [GatewayEvent]) {
+  private func note(_ now: Instant, _ events: [GatewayEvent]) {
     for event in events { note(now, .gateway(event)) }
   }
 
   /// Gives the owner's commands. One that the state directory knows from an earlier run is not given again.
-  mutating func command(_ commands: [CommandText], now: Instant) throws {
+  func command(_ commands: [CommandText], now: Instant) throws {
     guard owner != nil else {
       if commands.isEmpty { return }
       throw Failure.usage("--command needs an owner: the configuration has no 'demo.owner'")
@@ -144,7 +142,7 @@ struct ReplayHome: ~Copyable {
   }
 
   /// Takes the next frame of the capture and returns the frames that the gateway sends because of it.
-  mutating func receive(_ frame: RawSpan, metadata: FrameMetadata, number: Int) throws -> [[UInt8]] {
+  func receive(_ frame: RawSpan, metadata: FrameMetadata, number: Int) throws -> [[UInt8]] {
     let now = metadata.timestamp
     var sent = try advance(to: now)
     frameNumber = number
@@ -154,8 +152,25 @@ struct ReplayHome: ~Copyable {
     return sent
   }
 
+  /// Notes what was no frame at all.
+  func drop(_ reason: DropReason, at now: Instant, number: Int) {
+    frameNumber = number
+    note(now, .dropped(reason))
+  }
+
+  /// What stands in the queues.
+  func waiting() throws -> [ReplaySummary.Waiting] {
+    var rows = try gateway.nodes.filter { $0.traits.contains(.sleeps) }.map { node in
+      let usage = try gateway.queueUsage(of: node)
+      return ReplaySummary.Waiting(queue: node.name, messages: usage.messages, bytes: usage.bytes)
+    }
+    let outbox = try gateway.outboxUsage()
+    rows.append(ReplaySummary.Waiting(queue: "outbox", messages: outbox.messages, bytes: outbox.bytes))
+    return rows
+  }
+
   /// Does what the passing of time asks for.
-  mutating func advance(to now: Instant) throws -> [[UInt8]] {
+  func advance(to now: Instant) throws -> [[UInt8]] {
     while let due = stack.nextTimeout, due <= now { stack.timeout(at: max(due, .init(microseconds: .min + 1))) }
     try settle(now: now)
     if let due = try gateway.nextExpiry(), due <= now { note(now, try gateway.expire(now: now)) }
@@ -164,7 +179,7 @@ struct ReplayHome: ~Copyable {
     return stack.takeTransmissions()
   }
 
-  private mutating func settle(now: Instant) throws {
+  private func settle(now: Instant) throws {
     var events = stack.takeEvents()
     while !events.isEmpty {
       for event in events {
@@ -187,7 +202,7 @@ struct ReplayHome: ~Copyable {
   // MARK: Between the hops
 
   /// Passes envelopes on until nobody has anything to pass.
-  private mutating func pump(now: Instant) throws {
+  private func pump(now: Instant) throws {
     var moved = true
     while moved {
       moved = false
@@ -196,7 +211,7 @@ struct ReplayHome: ~Copyable {
     }
   }
 
-  private mutating func pumpGateway(now: Instant) throws -> Bool {
+  private func pumpGateway(now: Instant) throws -> Bool {
     var moved = false
     for message in try gateway.outbound(limit: window) {
       guard submit(message, gatewaySession, from: "gateway", now: now) else { continue }
@@ -212,7 +227,7 @@ struct ReplayHome: ~Copyable {
     return moved
   }
 
-  private mutating func pumpOwner(now: Instant) throws -> Bool {
+  private func pumpOwner(now: Instant) throws -> Bool {
     guard let session = ownerSession, let outbound = try owner?.outbound(limit: window) else { return false }
     var moved = false
     for message in outbound {
@@ -224,7 +239,7 @@ struct ReplayHome: ~Copyable {
       guard let address = Address(message.mailbox.address),
         let (custody, delivery) = owner?.deliver(message.bytes, now: now)
       else { continue }
-      if let delivery { note(now, .delivered(delivery)) }
+      if let delivery { note(now, .delivered(DeliveredMessage(delivery))) }
       if case .refused(let reason) = custody { note(now, .ownerRefused(reason)) }
       if try settle(custody, message, address, session, now: now) { moved = true }
     }
@@ -232,7 +247,7 @@ struct ReplayHome: ~Copyable {
   }
 
   /// Whether the relay has decided about a message, so that its sender may forget it.
-  private mutating func submit(
+  private func submit(
     _ message: HeldMessage, _ session: RelaySession, from sender: String, now: Instant
   ) -> Bool {
     switch relay.submit(message.bytes, session: session, now: now) {
@@ -246,7 +261,7 @@ struct ReplayHome: ~Copyable {
     }
   }
 
-  private mutating func settle(
+  private func settle(
     _ custody: Custody, _ message: HeldMessage, _ address: Address, _ session: RelaySession, now: Instant
   ) throws -> Bool {
     switch custody {

@@ -1,0 +1,131 @@
+import ArgumentParser
+import Bridge
+import Envelope
+import Foundation
+import IEEE802154
+import Radio
+import Wire
+
+/// `pangate replay`: the whole gateway on a capture.
+struct Replay: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replay",
+    abstract: "Run the whole gateway, with relay and owner, on a recorded radio.",
+    discussion: """
+      Shows each envelope as it is made or refused, commands held and handed to nodes when they poll, receipts, and
+      what stands in the queues at the end. The clock is that of the capture. With --state everything that was
+      acknowledged is on disk when the acknowledgment is made: a replay that was killed is run again and nothing is
+      lost or doubled.
+
+      EXAMPLES
+        pangate replay Captures/home.pcap --config Config/demo/gateway.yaml
+        pangate replay Captures/home.pcap --config Config/demo/gateway.yaml --state /var/tmp/home --tx answers.pcap
+        pangate replay Captures/home.pcap --config Config/demo/gateway.yaml --command 'lock: PUT /lock closed'
+
+      \(Exit.help)
+      """)
+
+  enum Speed: String, ExpressibleByArgument, CaseIterable {
+    case real
+    case max
+  }
+
+  @Argument(help: "Capture files, pcap or pcapng; '-' is standard input.") var files: [String]
+  @Option(help: "The gateway's configuration; Config/gateway.yaml explains every key.") var config: String
+  @Option(help: "How fast: as recorded, or as fast as it goes.") var speed: Speed = .max
+  @Option(help: "A directory for what must survive: queues, sequence numbers, the owner's inbox.") var state: String?
+  @Option(help: "Write what the gateway sends to this capture file.") var tx: String?
+  @Option(
+    help: ArgumentHelp(
+      "A command that the owner gives at the start, beside those of the configuration: 'NAME: PUT /path value'."))
+  var command: [String] = []
+  @Flag(help: "One JSON object a line, the last one the summary.") var json = false
+  @Flag(help: "Check the configuration and what it names, and stop.") var checkConfig = false
+
+  func run() throws {
+    let configuration = try GatewayConfiguration.load(config)
+    let commands = try (configuration.commands + command).map { text in
+      guard let command = CommandText(text) else {
+        throw Failure.usage("'\(text)' is no command: write NAME: PUT /path value, for example 'lock: PUT /lock open'")
+      }
+      return command
+    }
+    let home = try ReplayHome(configuration, state: state)
+    if checkConfig {
+      print("\(config): good; \(home.gateway.nodes.count) nodes, peer record of epoch \(home.directory.record.version.epoch)")
+      return
+    }
+    var output = ReplayOutput(json: json)
+    let isClean: Bool
+    do {
+      isClean = try replay(home, commands: commands, to: &output)
+    } catch {
+      // What was shown before is shown all the same.
+      try? output.flush()
+      throw error
+    }
+    try output.finish(home)
+    guard isClean, !output.sawRefusal else { throw ExitCode(Exit.inputErrors) }
+  }
+
+  private func replay(
+    _ home: ReplayHome, commands: [CommandText], to output: inout ReplayOutput
+  ) throws -> Bool {
+    var transmissions = try tx.map { path throws(CaptureError) in
+      try PcapWriter(path: path, linkType: .ieee802154WithoutFCS)
+    }
+    var pace = ReplayPace(isReal: speed == .real)
+    var isClean = true
+    var isFirst = true
+    for file in files {
+      var reader = try CaptureReader(path: file)
+      do {
+        while let record = try reader.next() {
+          let now = record.timestamp
+          pace.wait(until: now)
+          if isFirst {
+            try home.command(commands, now: now)
+            isFirst = false
+          }
+          output.frames += 1
+          let sent = try step(home, record)
+          output.sent += sent.count
+          for frame in sent { transmissions?.write(frame.rawSpan, timestamp: now) }
+          try output.show(home.takeRecords())
+        }
+      } catch let error as CaptureError {
+        // A damaged file does not undo what came before the damage.
+        pangate.note("pangate: \(error)")
+        isClean = false
+      }
+    }
+    try transmissions?.flush()
+    return isClean
+  }
+
+  private func step(_ home: ReplayHome, _ record: borrowing CaptureRecord) throws -> [[UInt8]] {
+    let frame: CapturedFrame
+    do throws(ParseError) {
+      guard let view = try record.frame() else { throw ParseError(.captureNotIEEE802154) }
+      frame = view.owned
+    } catch {
+      home.drop(error.reason, at: record.timestamp, number: record.number)
+      return []
+    }
+    return try home.receive(frame.bytes.rawSpan, metadata: frame.metadata, number: record.number)
+  }
+}
+
+/// Waits as long as was waited in the recording.
+struct ReplayPace {
+  let isReal: Bool
+  private var last: Instant?
+
+  init(isReal: Bool) { self.isReal = isReal }
+
+  mutating func wait(until now: Instant) {
+    defer { last = now }
+    guard isReal, let last, now > last else { return }
+    Thread.sleep(forTimeInterval: Double(now.microseconds - last.microseconds) / 1e6)
+  }
+}
