@@ -16,7 +16,7 @@ struct Pangate: ParsableCommand {
       \(Exit.help)
       """,
     version: "0.1.0",
-    subcommands: [Replay.self, IdentityCommand.self, EnvelopeCommand.self])
+    subcommands: [Decode.self, Replay.self, IdentityCommand.self, EnvelopeCommand.self])
 
   /// Like ArgumentParser's own `main`, with this project's exit codes.
   static func main() {
