@@ -8,10 +8,12 @@ let package = Package(
   products: [
     .executable(name: "pangate", targets: ["pangate"]),
     .executable(name: "pangate-bench", targets: ["pangate-bench"]),
-    .library(name: "PangateCore", targets: [
-      "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
-      "BorderRouter",
-    ]),
+    .library(
+      name: "PangateCore",
+      targets: [
+        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
+        "BorderRouter",
+      ]),
     .library(name: "PangateHost", targets: ["Bridge", "Radio", "Relay"]),
   ],
   dependencies: [

@@ -61,7 +61,8 @@ public struct NeighborCache: Sendable {
       guard makeRoom(for: radio, now: now) else { return .neighborCacheFull }
     }
     entries[address] = Entry(
-      radio: radio, lastHeard: now, registeredUntil: now.advanced(by: .seconds(60 * Int(lifetimeMinutes))), owner: owner)
+      radio: radio, lastHeard: now, registeredUntil: now.advanced(by: .seconds(60 * Int(lifetimeMinutes))), owner: owner
+    )
     return .success
   }
 

@@ -35,7 +35,8 @@ extension CoAPResponse {
   static func refusal(_ reason: DropReason) -> CoAPResponse {
     let code = reason.responseCode
     guard !code.isSuccess else { return CoAPResponse(code) }
-    var response = CoAPResponse(code, contentFormat: .problemDetails, payload: ProblemDetails(title: reason.name).encoded)
+    var response = CoAPResponse(
+      code, contentFormat: .problemDetails, payload: ProblemDetails(title: reason.name).encoded)
     if code == .serviceUnavailable { response.maxAge = 60 }
     return response
   }
@@ -52,7 +53,9 @@ extension Address {
 extension ContentDigest {
   /// As queues know it: 16 bytes of digest, 16 of zero.
   public var bytes32: Bytes32 {
-    guard let bytes = try? encoded(), let padded = Bytes32(bytes + [UInt8](repeating: 0, count: 16)) else { return .zero }
+    guard let bytes = try? encoded(), let padded = Bytes32(bytes + [UInt8](repeating: 0, count: 16)) else {
+      return .zero
+    }
     return padded
   }
 }

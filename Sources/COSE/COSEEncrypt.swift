@@ -64,8 +64,7 @@ public struct COSEEncrypt: Hashable, Sendable {
   ) throws(ParseError) -> [UInt8] {
     var failure = ParseError(.coseNoRecipient)
     for recipient in recipients where keyID == nil || recipient.keyID == keyID {
-      do throws(ParseError) { return try open(through: recipient, with: key, externalAAD: externalAAD) } catch
-      {
+      do throws(ParseError) { return try open(through: recipient, with: key, externalAAD: externalAAD) } catch {
         failure = error
       }
     }

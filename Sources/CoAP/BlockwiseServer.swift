@@ -246,8 +246,7 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
   /// An ETag made of the content (FNV-1a), so that a representation has the same one whenever it is made.
   private static func entityTag(of response: CoAPResponse) -> [UInt8] {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in [response.code.rawValue] + (response.options[value: .contentFormat] ?? []) + response.payload
-    {
+    for byte in [response.code.rawValue] + (response.options[value: .contentFormat] ?? []) + response.payload {
       hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
     }
     let folded = UInt32(truncatingIfNeeded: hash ^ hash >> 32)

@@ -102,8 +102,7 @@ public enum IdentityFile {
     }
   }
 
-  private static func certificate(_ block: PEMDocument, file: String) throws(IdentityError) -> PublicIdentity
-  {
+  private static func certificate(_ block: PEMDocument, file: String) throws(IdentityError) -> PublicIdentity {
     do {
       return try PublicIdentity(certificate: block.derBytes)
     } catch {

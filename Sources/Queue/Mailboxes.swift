@@ -81,8 +81,7 @@ public struct Mailboxes<Store: MailboxStore> {
   }
 
   /// Empties a mailbox and returns what it held; counted under `reason`.
-  public mutating func removeAll(in mailbox: Mailbox, reason: DropReason) throws(StoreError) -> [HeldMessage]
-  {
+  public mutating func removeAll(in mailbox: Mailbox, reason: DropReason) throws(StoreError) -> [HeldMessage] {
     let removed = try removeAll { [store] () throws(StoreError) in
       try store.list(in: mailbox, after: 0, limit: .max)
     }

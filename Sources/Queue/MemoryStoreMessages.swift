@@ -30,8 +30,7 @@ extension MemoryStore {
     try list(in: mailbox, after: number, limit: 1).first
   }
 
-  public func list(in mailbox: Mailbox, after number: UInt64, limit: Int) throws(StoreError) -> [HeldMessage]
-  {
+  public func list(in mailbox: Mailbox, after number: UInt64, limit: Int) throws(StoreError) -> [HeldMessage] {
     try check()
     guard let box = state.boxes[mailbox], number < .max else { return [] }
     return box.entries[box.index(of: number + 1)...].prefix(max(0, limit)).compactMap {
@@ -69,8 +68,7 @@ extension MemoryStore {
       .sorted { ($0.0.kind.rawValue, $0.0.address) < ($1.0.kind.rawValue, $1.0.address) }
   }
 
-  public func first(topic: UInt64, of sender: Bytes32, in mailbox: Mailbox) throws(StoreError) -> HeldMessage?
-  {
+  public func first(topic: UInt64, of sender: Bytes32, in mailbox: Mailbox) throws(StoreError) -> HeldMessage? {
     try first(in: mailbox) { $0.topic == topic && $0.sender == sender }
   }
 

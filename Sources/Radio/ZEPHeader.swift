@@ -92,8 +92,7 @@ public enum ZEPHeader: Hashable, Sendable, WireValue {
 
   /// Channel to length, with `reserved` bytes passed over before the length.
   @_lifetime(reader: copy reader)
-  private static func reception(_ reader: inout ByteReader, reserved: Int) throws(ParseError) -> ZEPReception
-  {
+  private static func reception(_ reader: inout ByteReader, reserved: Int) throws(ParseError) -> ZEPReception {
     let channel = try reader.u8()
     let device = try reader.u16()
     let mode = try reader.u8()

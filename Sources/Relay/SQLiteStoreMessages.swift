@@ -80,8 +80,7 @@ extension SQLiteStore {
     try list(in: mailbox, after: number, limit: 1).first
   }
 
-  public func list(in mailbox: Mailbox, after number: UInt64, limit: Int) throws(StoreError) -> [HeldMessage]
-  {
+  public func list(in mailbox: Mailbox, after number: UInt64, limit: Int) throws(StoreError) -> [HeldMessage] {
     // No number reaches 2^63.
     guard number <= UInt64(Int64.max) else { return [] }
     return try messages(
@@ -91,8 +90,7 @@ extension SQLiteStore {
       """, [Int64(mailbox.kind.rawValue), mailbox.address.data, number.bits, max(0, limit)])
   }
 
-  public func first(topic: UInt64, of sender: Bytes32, in mailbox: Mailbox) throws(StoreError) -> HeldMessage?
-  {
+  public func first(topic: UInt64, of sender: Bytes32, in mailbox: Mailbox) throws(StoreError) -> HeldMessage? {
     try messages(
       """
       FROM mailbox CROSS JOIN body CROSS JOIN held ON held.body = body.id AND held.mailbox = mailbox.id

@@ -70,8 +70,7 @@ private struct NHCChain {
   }
 
   @_lifetime(packet: copy packet)
-  mutating func write(_ header: IPHCHeader, into packet: inout ByteWriter, at offset: Int) throws(ParseError)
-  {
+  mutating func write(_ header: IPHCHeader, into packet: inout ByteWriter, at offset: Int) throws(ParseError) {
     guard headerCount < headers.count else { throw ParseError(.lowpanNHCChainTooLong, at: offset) }
     headers[headerCount] = packet.count
     headerCount += 1

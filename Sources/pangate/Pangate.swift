@@ -36,7 +36,8 @@ struct Pangate: ParsableCommand {
         Foundation.exit(Exit.done)
       }
       note(text)
-      Foundation.exit(error is ValidationError || "\(type(of: error))".contains("Command") ? Exit.usage : Exit.cannotStart)
+      Foundation.exit(
+        error is ValidationError || "\(type(of: error))".contains("Command") ? Exit.usage : Exit.cannotStart)
     }
   }
 }

@@ -161,8 +161,7 @@ struct AiocoapExchangeTests {
     try converse("server", &client) { client, outputs, line in
       responses += outputs.compactMap(\.response)
       failures += outputs.compactMap(\.failure)
-      if line == "READY" || outputs.contains(where: { $0.response != nil }), responses.count < requests.count
-      {
+      if line == "READY" || outputs.contains(where: { $0.response != nil }), responses.count < requests.count {
         _ = client.request(
           requests[responses.count], to: "aiocoap",
           at: now())

@@ -256,8 +256,7 @@ private func put(_ block1: String, _ body: [UInt8], code: CoAPCode = .put, block
     #expect(try site.exchange(CoAPRequest(.post, payload: body(200))).response.code == .changed)
   }
 
-  @Test("RFC 9175 section 3.3: transfers with different Request-Tags are different") func requestTags() throws
-  {
+  @Test("RFC 9175 section 3.3: transfers with different Request-Tags are different") func requestTags() throws {
     let first = body(200)
     let second = first.map { ~$0 }
     var site = Site { _ in CoAPResponse(.changed) }

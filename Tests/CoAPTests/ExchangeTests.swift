@@ -89,8 +89,7 @@ private func answer(
     #expect(server.takeOutputs().isEmpty)
   }
 
-  @Test("RFC 7252 figure 21: a separate response that the client rejects") func separateResponseReset() throws
-  {
+  @Test("RFC 7252 figure 21: a separate response that the client rejects") func separateResponseReset() throws {
     var server = layer()
     let message = request(0x7d39, token: [0x64])
     let (id, _) = try #require(try server.take(message, from: "client", at: .start).first?.exchange)

@@ -103,8 +103,7 @@ import Wire
     }
   }
 
-  @Test("Every truncation of a valid message throws, or is a valid shorter message") func truncations() throws
-  {
+  @Test("Every truncation of a valid message throws, or is a valid shorter message") func truncations() throws {
     var generator = SeededGenerator(seed: 3)
     for _ in 0..<300 {
       let message = generator.message()

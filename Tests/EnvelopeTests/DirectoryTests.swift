@@ -125,8 +125,7 @@ import Wire
       let content = SignedEnvelope.Content(format: format, bytes: try list.encoded())
       return try world.make(world.draft(.authOnly, to: [relay], content: content), from: from)
     }
-    func accept(_ envelope: SignedEnvelope, for address: Address? = nil, epoch: UInt64? = nil) -> DropReason?
-    {
+    func accept(_ envelope: SignedEnvelope, for address: Address? = nil, epoch: UInt64? = nil) -> DropReason? {
       reason {
         _ = try AccessDirectory.accept(
           envelope, for: address ?? relay.address, oracle: oracle.public,

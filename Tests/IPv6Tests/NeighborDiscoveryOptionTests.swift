@@ -151,7 +151,7 @@ import Wire
     #expect(
       reason { _ = try DuplicateAddressMessage(parsing: [0x9e, 5] + extended.dropFirst(2)) } == .ndMessageMalformed)
     #expect(
-      reason { _ = try DuplicateAddressMessage(parsing: plain.dropLast(16) + [0xff, 2] + plain.dropLast(26)) }
+      reason { _ = try DuplicateAddressMessage(parsing: plain.dropLast(16) + [0xff, 2] + plain.suffix(14)) }
         == .ndMessageMalformed)
     var unrepresentable = confirmation
     unrepresentable.transactionID = nil

@@ -150,8 +150,9 @@ struct DiscoveryPacket {
       #expect(try DiscoveryPacket(message: Array(message.dropLast())).reason() == .truncated)
       let coded = [message[0], 1] + message.dropFirst(2)
       #expect(try DiscoveryPacket(message: coded).reason() == .ndMessageMalformed)
-      for options: [UInt8] in [[99, 0, 0, 0, 0, 0, 0, 0], [99, 2, 0, 0, 0, 0, 0, 0], [99], Self.sourceAddress + [1, 0]]
-      {
+      for options: [UInt8] in [
+        [99, 0, 0, 0, 0, 0, 0, 0], [99, 2, 0, 0, 0, 0, 0, 0], [99], Self.sourceAddress + [1, 0],
+      ] {
         #expect(try DiscoveryPacket(message: message, options: options).reason() == .ndOptionMalformed)
       }
       #expect(try DiscoveryPacket(message: message, options: Self.sourceAddress).reason() == nil)

@@ -138,8 +138,7 @@ import Wire
 
   @Test mutating func aGatewayVouchesOnlyForNodesItHosts() throws {
     let gateway = try home.session(relay, "gateway")
-    func vouch(_ sender: String, _ node: String, _ seq: UInt64, _ protection: EnvelopeClass) throws -> [UInt8]
-    {
+    func vouch(_ sender: String, _ node: String, _ seq: UInt64, _ protection: EnvelopeClass) throws -> [UInt8] {
       try home.envelope(
         sender, to: sender == "gateway" ? ["owner"] : ["gateway"], seq, class: protection,
         extensions: EnvelopeExtensions(onBehalfOf: .short(home.address(node).short))

@@ -50,8 +50,7 @@ import Wire
   @Test("RFC 6282 section 4.3.2: an elided checksum is restored") func elidedChecksum() throws {
     var generator = SeededGenerator(seed: 432)
     for payload in [[], [9], generator.bytes(60)] {
-      for (source, destination): (UInt16, UInt16) in [(5683, 5683), (61616, 61631), (1, 0xf001), (0xf001, 1)]
-      {
+      for (source, destination): (UInt16, UInt16) in [(5683, 5683), (61616, 61631), (1, 0xf001), (0xf001, 1)] {
         let packet = try udpPacket(source, destination, payload)
         let options = CompressionOptions(elideUDPChecksum: true)
         let frame = try Headers.compress(packet, options: options)

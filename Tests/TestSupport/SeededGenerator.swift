@@ -13,7 +13,9 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
   }
 
   /// `count` random bytes.
-  public mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) } }
+  public mutating func bytes(_ count: Int) -> [UInt8] {
+    (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) }
+  }
 
   /// A random array whose length is in `lengths`.
   public mutating func bytes(in lengths: ClosedRange<Int>) -> [UInt8] {

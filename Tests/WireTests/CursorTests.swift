@@ -6,12 +6,20 @@ import Wire
   @Test func integersReadBackAsWritten() throws {
     var generator = SeededGenerator(seed: 1)
     for _ in 0..<200 {
-      let (a, b, c, d) = (UInt8.random(in: 0...255, using: &generator), UInt16.random(in: 0...0xffff, using: &generator),
-        UInt32.random(in: 0...0xffff_ffff, using: &generator), generator.next())
+      let (a, b, c, d) = (
+        UInt8.random(in: 0...255, using: &generator), UInt16.random(in: 0...0xffff, using: &generator),
+        UInt32.random(in: 0...0xffff_ffff, using: &generator), generator.next()
+      )
       let tail = generator.bytes(in: 0...20)
       let bytes = try withWriter(capacity: 100) { (writer) throws(EmitError) in
-        try writer.u8(a); try writer.u16(b); try writer.u32(c); try writer.u64(d)
-        try writer.u16LE(b); try writer.u32LE(c); try writer.u64LE(d); try writer.bytes(tail)
+        try writer.u8(a)
+        try writer.u16(b)
+        try writer.u32(c)
+        try writer.u64(d)
+        try writer.u16LE(b)
+        try writer.u32LE(c)
+        try writer.u64LE(d)
+        try writer.bytes(tail)
       }
       #expect(bytes.count == 29 + tail.count)
       #expect(bytes[1] == UInt8(b >> 8))
@@ -89,7 +97,9 @@ import Wire
 
   @Test func countersSumAndSort() {
     var counters = DropCounters()
-    counters.count(.truncated); counters.count(.macReplay); counters.count(.macReplay)
+    counters.count(.truncated)
+    counters.count(.macReplay)
+    counters.count(.macReplay)
     #expect(counters.total == 3)
     #expect(counters.nonZero.map(\.reason) == [.macReplay, .truncated])
     #expect(Set(DropReason.allCases.map(\.name)).count == DropReason.allCases.count)

@@ -189,8 +189,7 @@ struct TsharkTests {
   private func compare(_ capture: ComparedCapture) throws {
     let (packets, drops) = try capture.decoded()
     let dissected = try capture.dissected()
-    for number in Set(packets.keys).union(dissected.keys).sorted() where packets[number] != dissected[number]
-    {
+    for number in Set(packets.keys).union(dissected.keys).sorted() where packets[number] != dissected[number] {
       let known = KnownDifference.all.first {
         $0.files.contains(capture.url.lastPathComponent)
           && $0.explains(packets[number], drops[number], dissected[number])

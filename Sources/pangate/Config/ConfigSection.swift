@@ -55,7 +55,9 @@ final class ConfigSection {
   private func take(_ key: String) -> Node? {
     asked.append(key)
     guard let node = values.removeValue(forKey: key) else { return nil }
-    if case .scalar(let scalar) = node, scalar.style == .plain, ["", "~", "null"].contains(scalar.string) { return nil }
+    if case .scalar(let scalar) = node, scalar.style == .plain, ["", "~", "null"].contains(scalar.string) {
+      return nil
+    }
     return node
   }
 
@@ -152,7 +154,11 @@ final class ConfigSection {
 /// A short reason from a Foundation error: what the system said, without the path that the caller names.
 func reason(_ error: any Error) -> String {
   let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
-  if underlying.domain == NSPOSIXErrorDomain { return String(describing: POSIXErrorCode(rawValue: Int32(underlying.code)).map { POSIXError($0).localizedDescription } ?? "error \(underlying.code)") }
+  if underlying.domain == NSPOSIXErrorDomain {
+    return String(
+      describing: POSIXErrorCode(rawValue: Int32(underlying.code)).map { POSIXError($0).localizedDescription }
+        ?? "error \(underlying.code)")
+  }
   if (error as NSError).code == NSFileReadNoSuchFileError { return "no such file" }
   if (error as NSError).code == NSFileReadNoPermissionError { return "no permission" }
   return error.localizedDescription

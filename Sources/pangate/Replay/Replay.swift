@@ -52,7 +52,9 @@ struct Replay: ParsableCommand {
     }
     let home = try ReplayHome(configuration, state: state)
     if checkConfig {
-      print("\(config): good; \(home.gateway.nodes.count) nodes, peer record of epoch \(home.directory.record.version.epoch)")
+      print(
+        "\(config): good; \(home.gateway.nodes.count) nodes, peer record of epoch \(home.directory.record.version.epoch)"
+      )
       return
     }
     var output = ReplayOutput(json: json)

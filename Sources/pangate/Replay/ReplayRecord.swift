@@ -31,7 +31,9 @@ struct ReplayRecord {
   }
 
   /// What is no error: the gateway's own frames in the recording, frames for others, and copies.
-  static let passedOver: Set<DropReason> = [.macOwnFrame, .macNotForUs, .macDuplicate, .coapDuplicate, .fragmentDuplicate]
+  static let passedOver: Set<DropReason> = [
+    .macOwnFrame, .macNotForUs, .macDuplicate, .coapDuplicate, .fragmentDuplicate,
+  ]
   /// What is not even worth a line.
   static let unlisted: Set<DropReason> = [.macOwnFrame, .macNotForUs]
 }
@@ -58,7 +60,8 @@ extension ReplayRecord {
     case .ownerRefused(let reason): ["REFUSED", "", "owner", "", "", "by the owner: \(reason.name)"]
     case .relayRefused(let reason, let sender, let sequence):
       ["REFUSED", sender, "relay", "", "", "by the relay: \(reason.name) (seq \(sequence))"]
-    case .dropped(let reason): [Self.passedOver.contains(reason) ? "duplicate" : "DROPPED", "", "", "", "", reason.name]
+    case .dropped(let reason):
+      [Self.passedOver.contains(reason) ? "duplicate" : "DROPPED", "", "", "", "", reason.name]
     }
   }
 
@@ -68,7 +71,8 @@ extension ReplayRecord {
     let text = ContentText.lines(message.content, KnownParties(own: nil)).joined(separator: "; ")
     var detail = "reads: \(text)"
     if let receipt = message.receipt {
-      detail = "receipt \(receipt.outcome)" + (message.answers.map { " for '\($0)'" } ?? "")
+      detail =
+        "receipt \(receipt.outcome)" + (message.answers.map { " for '\($0)'" } ?? "")
         + (receipt.reason.map { ": \(Printable.line($0))" } ?? "")
     }
     if let gateway = message.vouchedBy { detail += " (vouched for by \(gateway))" }
@@ -80,7 +84,8 @@ extension ReplayRecord {
     case .accepted(let report):
       let made =
         report.kind == .plain
-        ? "plain, signed by the gateway: \(report.envelopeSize) B" : report.kind == .receipt
+        ? "plain, signed by the gateway: \(report.envelopeSize) B"
+        : report.kind == .receipt
           ? "receipt for seq \(report.inReplyTo.map(String.init) ?? "-")" : "signed by the node"
       return [
         "envelope", report.from, report.to.joined(separator: ","), report.class.name, "\(report.size)",

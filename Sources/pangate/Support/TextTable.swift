@@ -16,7 +16,9 @@ struct TextTable {
   var text: String {
     var widths = header.map(\.count)
     for row in rows {
-      for (index, cell) in row.enumerated() where index < widths.count { widths[index] = max(widths[index], cell.count) }
+      for (index, cell) in row.enumerated() where index < widths.count {
+        widths[index] = max(widths[index], cell.count)
+      }
     }
     return ([header] + rows).map { row in
       row.enumerated().map { index, cell in

@@ -45,8 +45,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     _ = try? message.open(with: agreementKey)
   default:
     if let key = try? P256.KeyAgreement.PublicKey(point: bytes.rawSpan) { precondition(key.point == bytes) }
-    if let value = try? CBORValue(parsing: bytes), let key = try? P256.KeyAgreement.PublicKey(coseKey: value)
-    {
+    if let value = try? CBORValue(parsing: bytes), let key = try? P256.KeyAgreement.PublicKey(coseKey: value) {
       precondition((try? P256.KeyAgreement.PublicKey(coseKey: key.coseKey))?.point == key.point)
     }
   }
