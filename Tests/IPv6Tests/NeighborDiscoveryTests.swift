@@ -24,7 +24,7 @@ struct DiscoveryPacket {
       let message = try ICMPv6Message(view.payload, source: source, destination: destination)
       _ = try NeighborDiscoveryPacket(message, ip: view.header).message
       return nil
-    } catch { return (error as? ParseError)?.reason }
+    } catch { return error.reason }
   }
 }
 
