@@ -123,6 +123,12 @@ extension ReplayRecord {
 }
 
 extension DeliveredMessage {
+  /// Who says what, as one line.
+  var line: String {
+    "\(from): " + ContentText.lines(content, KnownParties(own: nil)).joined(separator: "; ")
+      + (answers.map { " for '\($0)'" } ?? "")
+  }
+
   init<Store>(_ delivery: Endpoint<Store>.Delivery) {
     self.init(
       from: delivery.from, vouchedBy: delivery.vouchedBy, class: delivery.class, sequence: delivery.sequence,

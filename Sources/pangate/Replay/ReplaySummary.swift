@@ -26,7 +26,8 @@ struct ReplaySummary: Encodable {
   var commandsConfirmed = 0
   var receipts: [String: Int] = [:]
   var delivered = 0
-  var inbox: Int?
+  /// What the owner has, this run's and earlier ones', a line each.
+  var inbox: [String]?
   var waiting: [Waiting] = []
 
   mutating func count(_ record: ReplayRecord) {
@@ -65,7 +66,7 @@ struct ReplaySummary: Encodable {
         + "\(commandsConfirmed) confirmed; receipts: \(list(receipts))",
     ]
     if let inbox {
-      lines.append("  owner        \(delivered) reports delivered in this run, \(inbox) envelopes in the inbox")
+      lines.append("  owner        \(delivered) reports delivered in this run, \(inbox.count) envelopes in the inbox")
     }
     let depth = waiting.map { "\($0.queue) \($0.messages)" }.joined(separator: ", ")
     lines.append("  still held   \(depth)")
