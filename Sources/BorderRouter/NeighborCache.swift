@@ -36,7 +36,10 @@ public struct NeighborCache: Sendable {
     guard address.isUnicast, radio != .absent, !radio.isBroadcast else { return false }
     if var entry = entries[address] {
       // A registered address stays where its owner registered it until the registration ends.
-      if entry.registeredUntil.map({ $0 > now }) != true { entry.radio = radio }
+      if entry.registeredUntil.map({ $0 > now }) != true {
+        guard makeRoom(toMove: address, to: radio, now: now) else { return false }
+        entry.radio = radio
+      }
       entry.lastHeard = now
       entries[address] = entry
       return true
@@ -57,13 +60,21 @@ public struct NeighborCache: Sendable {
       entries[address] = nil
       return .success
     }
-    if entries[address] == nil {
-      guard makeRoom(for: radio, now: now) else { return .neighborCacheFull }
-    }
+    guard makeRoom(toMove: address, to: radio, now: now) else { return .neighborCacheFull }
     entries[address] = Entry(
       radio: radio, lastHeard: now, registeredUntil: now.advanced(by: .seconds(60 * Int(lifetimeMinutes))), owner: owner
     )
     return .success
+  }
+
+  /// Makes room for an address, known or not, at a radio: one that moves counts for where it goes.
+  private mutating func makeRoom(toMove address: IPv6Address, to radio: MACAddress, now: Instant) -> Bool {
+    let known = entries[address]
+    if known?.radio == radio { return true }
+    entries[address] = nil
+    let hasRoom = makeRoom(for: radio, now: now)
+    entries[address] = known
+    return hasRoom
   }
 
   private mutating func makeRoom(for radio: MACAddress, now: Instant) -> Bool {

@@ -46,7 +46,7 @@ struct NeighborDiscoveryResponder {
           solicitation, registration: registration, ip: ip, radio: radioOfSource, cache: &cache, now: now)
       }
       if ip.source.isUnicast { cache.learn(ip.source, at: radioOfSource, now: now) }
-      return advertisement(to: ip.source.isUnicast ? ip.source : .allNodes, radio: radioOfSource)
+      return advertisement(to: ip.source.isUnicast ? ip.source : .allNodes, radio: radioOfSource, now: now)
     default: return nil
     }
   }
@@ -57,15 +57,24 @@ struct NeighborDiscoveryResponder {
   ) -> OutgoingPacket? {
     // RFC 6775, 5.5.2: a registration is a solicitation for the router, whose source is what is registered.
     guard configuration.addresses.contains(solicitation.target) else { return nil }
-    var answered = registration
-    if let registration, ip.source.isUnicast, let eui64 = registration.verifier.eui64 {
-      answered?.status = cache.register(
-        ip.source, owner: ExtendedAddress(eui64), at: radio, lifetimeMinutes: registration.lifetime, now: now)
+    var answered: AddressRegistration?
+    // Another node's duplicate address detection found our address: everybody must hear that it is taken.
+    var destination = ip.source.isUnicast ? ip.source : IPv6Address.allNodes
+    var radio = radio
+    // Without a source there is nothing to register, and a verifier that is no EUI-64 is passed over like an unknown option.
+    if var registration, ip.source.isUnicast, let eui64 = registration.verifier.eui64 {
+      let owner = ExtendedAddress(eui64)
+      registration.status = cache.register(
+        ip.source, owner: owner, at: radio, lifetimeMinutes: registration.lifetime, now: now)
+      answered = registration
+      // A refusal goes to the EUI-64: the address, and a short one below it, may be another's (RFC 6775, 6.5.2).
+      if registration.status != .success {
+        destination = .linkLocal(owner.interfaceIdentifier)
+        radio = .extended(owner)
+      }
     } else if ip.source.isUnicast {
       cache.learn(ip.source, at: radio, now: now)
     }
-    // Another node's duplicate address detection found our address: everybody must hear that it is taken.
-    let destination = ip.source.isUnicast ? ip.source : IPv6Address.allNodes
     let advertisement = NeighborAdvertisement(
       isRouter: true, isSolicited: ip.source.isUnicast, isOverride: true, target: solicitation.target)
     var options: [NeighborDiscoveryOption] = [
@@ -76,7 +85,7 @@ struct NeighborDiscoveryResponder {
   }
 
   /// A router advertisement (RFC 6775, 5.6 and 6.3): prefix with A=1 L=0, contexts, ABRO and the source's address.
-  func advertisement(to destination: IPv6Address, radio: MACAddress) -> OutgoingPacket? {
+  func advertisement(to destination: IPv6Address, radio: MACAddress, now: Instant) -> OutgoingPacket? {
     var options: [NeighborDiscoveryOption] = [
       .sourceLinkLayerAddress(.extended(configuration.extendedAddress.value))
     ]
@@ -86,6 +95,18 @@ struct NeighborDiscoveryResponder {
           PrefixInformation(
             prefix: prefix, isOnLink: false, isAutonomous: true, validLifetime: configuration.prefixLifetime,
             preferredLifetime: configuration.prefixLifetime)))
+    }
+    for (identifier, context) in configuration.contexts.entries {
+      let seconds = context.expires.map { now.duration(to: $0).components.seconds } ?? .max
+      let minutes = UInt16(clamping: seconds / 60)
+      guard minutes > 0 else { continue }
+      options.append(
+        .context(
+          ContextInformation(
+            prefix: context.prefix, isForCompression: context.compress, identifier: identifier, validLifetime: minutes))
+      )
+    }
+    if let prefix = configuration.prefix {
       options.append(
         .authoritativeBorderRouter(
           AuthoritativeBorderRouter(

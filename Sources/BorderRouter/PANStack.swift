@@ -133,7 +133,8 @@ public struct PANStack: ~Copyable {
 
   private mutating func accept(_ frame: RawSpan, metadata: FrameMetadata) throws(ParseError) {
     let now = metadata.timestamp
-    let view = try MACFrameView(frame, fcsPresent: metadata.fcsPresent)
+    // With the FCS: a damaged frame must not make the good one behind it a copy.
+    let view = try MACFrameView(frame, metadata: metadata)
     let header = view.header
     guard !configuration.isOwn(header.source) else { throw ParseError(.macOwnFrame) }
     if header.control.type == .data {
@@ -193,7 +194,7 @@ public struct PANStack: ~Copyable {
       receive(datagram, ip: ip, radio: radio, now: now)
     case .noNextHeader: break
     default:
-      let pointer = UInt32(IPv6Header.length + upper.offset)
+      let pointer = packet.nextHeaderPosition(before: upper.offset)
       refuse(
         bytes, ip, .parameterProblem(.unrecognizedNextHeader, pointer: pointer), radio: radio, now: now)
       throw ParseError(.ipv6NextHeaderUnknown)
@@ -308,6 +309,20 @@ public struct PANStack: ~Copyable {
 }
 
 extension IPv6Packet {
+  /// Where the next header field stands that names the upper layer, which begins at `offset` of the payload and was found by
+  /// ``upperLayer()``; bytes from the start of the packet.
+  fileprivate func nextHeaderPosition(before offset: Int) -> UInt32 {
+    var kind = header.nextHeader
+    var (field, position) = (6, 0)
+    while position < offset {
+      field = IPv6Header.length + position
+      let units = Int(payload[byteAt: position + 1])
+      position += kind == .fragment ? 8 : kind == .authentication ? 4 * (units + 2) : 8 * (units + 1)
+      kind = NextHeader(rawValue: payload[byteAt: field - IPv6Header.length])
+    }
+    return UInt32(field)
+  }
+
   /// The destination of a whole packet.
   fileprivate static func destination(of bytes: [UInt8]) -> IPv6Address? {
     (try? IPv6Packet(bytes.rawSpan))?.header.destination
