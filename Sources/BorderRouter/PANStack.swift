@@ -301,7 +301,8 @@ public struct PANStack: ~Copyable {
   }
 
   private mutating func send(_ packet: OutgoingPacket, now: Instant) {
-    let registered = IPv6Packet.destination(of: packet.bytes).flatMap { neighbors[$0]?.registeredUntil } != nil
+    let registeredUntil = IPv6Packet.destination(of: packet.bytes).flatMap { neighbors[$0]?.registeredUntil }
+    let registered = registeredUntil.map { $0 > now } ?? false
     // Only nodes that registered have surely read our contexts (RFC 6775, 5.4); the Linux kernel reads none.
     guard let frames = try? sender.frames(for: packet, usingContexts: registered, now: now) else { return }
     transmissions += frames

@@ -138,6 +138,48 @@ import Wire
     #expect(border.neighbors[address]?.radio == other.radio)
   }
 
+  @Test("A refusal to a short address goes to the EUI-64, as the short one may be another's (RFC 6775, 6.5.2)")
+  func refusalToShortAddress() throws {
+    let border = Border()
+    var (owner, other) = (Node(1), Node(2))
+    let eui64 = other.eui64
+    other.radio = .short(ShortAddress(0x0b07))
+    let address = owner.global
+    #expect(try Self.register(address, for: &owner, minutes: 10, at: border).status == .success)
+    let option = AddressRegistration(lifetime: 10, verifier: RegistrationOwnershipVerifier(eui64))
+    let packet = try other.icmpv6(
+      NeighborSolicitation(target: border.linkLocal), [.addressRegistration(option)], from: address,
+      to: border.linkLocal)
+    let sent = try Sent.packet(in: border.receive(other.frames(packet)))
+    #expect(sent.radio == .extended(ExtendedAddress(eui64)))
+    #expect(sent.ip.destination == Node(2).linkLocal)
+    var refused = option
+    refused.status = .duplicateAddress
+    #expect(try sent.discovery().options.contains(.addressRegistration(refused)))
+  }
+
+  @Test("Contexts are used only toward addresses whose registration lasts (RFC 6775, 5.4)")
+  func contextsForRegistered() throws {
+    let border = Border()
+    var node = Node(1)
+    func usesContexts() throws -> Bool {
+      let request = ICMPv6Echo(isReply: false, identifier: 1, sequenceNumber: 1)
+      let packet = try node.icmpv6(request, from: node.global, to: border.global)
+      var ignorant = FrameDecoder()
+      let frames = try border.receive(node.frames(packet)).frames
+      #expect(frames.count == 1)
+      let decoded = ignorant.decoded(try #require(frames.first))
+      if decoded.reason == .lowpanContextUnknown { return true }
+      #expect(decoded.reason == nil)
+      return false
+    }
+    #expect(try !usesContexts())
+    #expect(try Self.register(node.global, for: &node, minutes: 1, at: border).status == .success)
+    #expect(try usesContexts())
+    border.now = border.now.advanced(by: .seconds(60))
+    #expect(try !usesContexts())
+  }
+
   @Test("A registration that cannot be made is not confirmed")
   func noFalseConfirmation() throws {
     let border = Border()

@@ -79,6 +79,33 @@ import Wire
     #expect(border.receive(good, fcsPresent: true).requests.count == 1)
   }
 
+  @Test("A frame that the driver has decrypted is taken as it is, though its integrity code is gone")
+  func decryptedFrame() throws {
+    let border = Border()
+    let node = Node(1)
+    let header = MACHeader(
+      type: .data, sequenceNumber: 1, destinationPAN: Border.pan, destination: .extended(Border.extended),
+      source: node.radio,
+      security: AuxiliarySecurityHeader(level: .encMIC128, keyIdentifier: .implicit, frameCounter: 1),
+      panIdentifierCompressed: true)
+    let packet = try node.udp(Self.post.encoded(), to: border.linkLocal)
+    var metadata = FrameMetadata(timestamp: border.now, fcsPresent: false, alreadyDecrypted: true)
+    let whole = try MACFrame(header: header, payload: [0x41] + packet).encoded(withFCS: false)
+    #expect(border.receive(CapturedFrame(bytes: whole, metadata: metadata)).requests.count == 1)
+    // Shorter than the code would be.
+    var next = header
+    next.sequenceNumber = 2
+    let short = try MACFrame(header: next, payload: [0x00, 1]).encoded(withFCS: false)
+    #expect(border.receive(CapturedFrame(bytes: short, metadata: metadata)).drops == [.lowpanNotALowpanFrame])
+    // Without that word of the driver's it takes a key.
+    metadata.alreadyDecrypted = false
+    next.sequenceNumber = 3
+    let secured = try MACFrame(header: next, payload: [0x41] + packet).encoded(withFCS: false)
+    let effects = border.receive(CapturedFrame(bytes: secured, metadata: metadata))
+    #expect(effects.drops == [.macKeyUnknown])
+    #expect(effects.requests.isEmpty)
+  }
+
   @Test("A fragmented request whose last fragment never comes times out")
   func fragmentTimeout() throws {
     let border = Border()
