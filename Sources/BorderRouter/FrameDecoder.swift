@@ -7,12 +7,15 @@ import Wire
 /// From the bytes of a frame to the message in it: FCS, MAC header, link security, 6LoWPAN, IPv6, UDP or ICMPv6, CoAP.
 ///
 /// The same pipeline serves `pangate decode`, the gateway and the benchmark. Unsecured frames cost no allocation. Copies
-/// and replays are for the caller to judge: see ``DuplicateFilter`` and `ReplayGuard`.
+/// are for the caller to judge, see ``DuplicateFilter``, and replays if ``replays`` is set.
 public struct FrameDecoder: ~Copyable, Sendable {
   public let configuration: FrameDecoderConfiguration
   public var contexts = ContextTable()
   public var addresses = AddressTable()
   public var keys = KeyStore()
+  /// Frame counters, if replays of secured frames are to be refused (IEEE 802.15.4-2020, 9.2.6). `nil`, the default, is for
+  /// watchers, who may see a recording twice.
+  public var replays: ReplayGuard?
   /// Frames that failed, and datagrams whose time was over, by reason.
   public private(set) var drops = DropCounters()
   private var lowpan: LowpanReceiver
@@ -99,6 +102,10 @@ public struct FrameDecoder: ~Copyable, Sendable {
       }
       guard let source else { throw ParseError(.macExtendedAddressUnknown) }
       cleartext = try FrameSecurity.unsecure(frame, bytes: bytes, key: key, source: source)
+      // Without an integrity code anybody could use up the counters of others.
+      if security.level.micLength > 0, let counter = security.frameCounter {
+        try replays?.accept(counter, from: source, key: security.keyIdentifier)
+      }
     } catch { throw FrameFailure(.mac, error) }
   }
 

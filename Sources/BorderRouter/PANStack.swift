@@ -72,6 +72,7 @@ public struct PANStack: ~Copyable {
       configuration: FrameDecoderConfiguration(coapPorts: [], learnsContexts: false, reassembly: reassembly))
     decoder.contexts = configuration.contexts
     decoder.keys = keys
+    decoder.replays = ReplayGuard()
     sender = FrameSender(
       configuration: configuration, sequenceNumber: UInt8.random(in: 0...255, using: &random),
       tag: UInt16.random(in: 0...(.max), using: &random))

@@ -106,6 +106,40 @@ import Wire
     #expect(effects.requests.isEmpty)
   }
 
+  @Test("A secured frame counts once: its counter has to rise (IEEE 802.15.4-2020, 9.2.6)")
+  func replayedFrame() throws {
+    let node = Node(1)
+    let key = try #require(LinkKey([UInt8](repeating: 7, count: LinkKey.length)))
+    var keys = KeyStore()
+    keys.add(key, for: .index(1))
+    let border = Border(keys: keys)
+    func frame(counter: UInt32, messageID: UInt16) throws -> [UInt8] {
+      let header = MACHeader(
+        type: .data, sequenceNumber: UInt8(counter), destinationPAN: Border.pan,
+        destination: .extended(Border.extended),
+        source: node.radio,
+        security: AuxiliarySecurityHeader(level: .encMIC32, keyIdentifier: .index(1), frameCounter: counter),
+        panIdentifierCompressed: true)
+      var message = Self.post
+      message.messageID = messageID
+      let payload = [0x41] + (try node.udp(message.encoded(), to: border.linkLocal))
+      return try FrameSecurity.secure(
+        MACFrame(header: header, payload: payload), key: key, source: ExtendedAddress(node.eui64)
+      ).encoded(withFCS: false)
+    }
+    let first = try frame(counter: 5, messageID: 1)
+    // A forgery does not use the counter up.
+    var forged = try frame(counter: 100, messageID: 9)
+    forged[forged.count - 1] ^= 1
+    #expect(border.receive(forged).drops == [.macAuthenticationFailed])
+    #expect(border.receive(first).requests.count == 1)
+    // Long after it could be a retry of the MAC layer.
+    border.now = border.now.advanced(by: .seconds(3_600))
+    #expect(border.receive(first).drops == [.macReplay])
+    #expect(try border.receive(frame(counter: 4, messageID: 2)).drops == [.macReplay])
+    #expect(try border.receive(frame(counter: 6, messageID: 3)).requests.count == 1)
+  }
+
   @Test("A fragmented request whose last fragment never comes times out")
   func fragmentTimeout() throws {
     let border = Border()

@@ -33,9 +33,9 @@ final class Border {
     return configuration
   }
 
-  init(_ configuration: PANConfiguration = Border.standard()) {
+  init(_ configuration: PANConfiguration = Border.standard(), keys: KeyStore = KeyStore()) {
     self.configuration = configuration
-    stack = PANStack(configuration: configuration, random: SeededGenerator(seed: 1))
+    stack = PANStack(configuration: configuration, keys: keys, random: SeededGenerator(seed: 1))
   }
 
   var linkLocal: IPv6Address { configuration.linkLocal }
