@@ -135,7 +135,7 @@ import Wire
     foreign.version.group = [UInt8](repeating: 7, count: GroupEpoch.groupLength)
     let stale: [(bytes: [UInt8], reason: DropReason)] = [
       (try Home.file("peer-record-gateway.cose"), .peerRecordEpochStale),
-      (second, .peerRecordEpochStale),
+      (try malleated(second), .peerRecordEpochStale),
       // In the oracle's name, with the owner's key.
       (try home.sealed(third, from: "owner", as: "oracle"), .coseSignatureInvalid),
       // In the owner's name: a message to the gateway, which is no node.
@@ -164,5 +164,57 @@ import Wire
     let command = try home.envelope("phone2", to: ["thermostat"], 1)
     #expect(gateway.deliver(command.bytes, now: Home.start).custody == .refused(.envelopeSenderUnknown))
     #expect(try gateway.outboxUsage() == Usage())
+  }
+
+  @Test("A peer record that was taken is obeyed after a restart too, and taken again if it comes again")
+  func recordAfterRestart() throws {
+    let home = try Home()
+    let bytes = try home.sealed(home.record(2) { $0.members.removeAll { $0.name == "phone2" } })
+    for moment in MemoryStore.Moment.allCases {
+      let store = MemoryStore()
+      var gateway = try home.gateway(store)
+      store.cutPower(afterWrites: 1, moment)
+      #expect(gateway.deliver(bytes, now: Home.start).custody == .later(.queueUnavailable))
+      #expect(gateway.directory.record.version.epoch == 1)
+      store.restart()
+      gateway = try home.gateway(store)
+      #expect(gateway.directory.record.version.epoch == (moment == .afterCommit ? 2 : 1))
+      for _ in 0..<2 {
+        #expect(gateway.deliver(bytes, now: Home.start).custody == .taken)
+        // The configuration still has epoch 1.
+        gateway = try home.gateway(store)
+        #expect(gateway.directory.record.version.epoch == 2)
+      }
+      let command = try home.envelope("phone2", to: ["thermostat"], 1)
+      #expect(gateway.deliver(command.bytes, now: Home.start).custody == .refused(.envelopeSenderUnknown))
+    }
+  }
+
+  @Test("What a removed commander left for a sleeping node is not handed out; one who may not any more is told")
+  func withdrawn() throws {
+    let home = try Home()
+    var gateway = try home.gateway(MemoryStore())
+    let old = try home.envelope("phone2", to: ["thermostat"], 1)
+    let kept = try home.envelope("owner", to: ["thermostat"], 1)
+    let forbidden = try home.envelope("owner", to: ["lock"], 2)
+    for command in [old, kept, forbidden] {
+      #expect(gateway.deliver(command.bytes, now: Home.start).custody == .taken)
+    }
+    let record = try home.record(2) { record in
+      record.members.removeAll { $0.name == "phone2" }
+      let index = try #require(record.members.firstIndex { $0.name == "lock" })
+      record.members[index].commanders = []
+    }
+    let (custody, events) = gateway.deliver(try home.sealed(record), now: Home.start)
+    #expect(custody == .taken && events.count == 3 && events.first == .peerRecord(epoch: 2))
+    #expect(gateway.counters[.senderRevoked] == 1 && gateway.counters[.envelopeNotAllowed] == 1)
+    #expect(gateway.receive(try home.get("thermostat"), now: Home.start).response.payload == kept.bytes)
+    #expect(gateway.receive(try home.get("lock"), now: Home.start).response.payload.isEmpty)
+    // Only the owner is still there to be told.
+    let told = try gateway.outbound(limit: .max).map { try SignedEnvelope(parsing: $0.bytes) }
+    #expect(told.map(\.header.extensions.inReplyTo) == [2])
+    #expect(told.map(\.header.recipients) == [[.full(try home.address("owner"))]])
+    let content = try #require(told.first?.readableContent)
+    #expect(try Receipt(parsing: content.bytes) == .rejected(.envelopeNotAllowed))
   }
 }
