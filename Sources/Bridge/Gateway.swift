@@ -21,13 +21,14 @@ public struct Gateway<Store: MailboxStore> {
   var mailboxes: Mailboxes<Store>
   var sequence: SequenceReserve<Store>
 
+  /// `directory` counts until the oracle sends a newer record; then that one does, also after a restart.
   public init(
     identity: Identity, oracle: PublicIdentity, directory: PeerDirectory, relay: Address, store: Store,
     queues: QueueLimits = QueueLimits(), limits: GatewayLimits = GatewayLimits()
   ) {
     self.identity = identity
     self.oracle = oracle
-    self.directory = directory
+    self.directory = Self.newest(directory, in: store, for: identity, oracle: oracle)
     self.relay = relay
     self.limits = limits
     mailboxes = Mailboxes(store, limits: queues)

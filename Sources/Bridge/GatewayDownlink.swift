@@ -39,7 +39,7 @@ extension Gateway {
     let header = envelope.header
     refusal.sequence = header.sequence
     if header.sender.matches(oracle.address), header.recipients.contains(where: { $0.matches(identity.address) }) {
-      return try obey(envelope)
+      return try obey(envelope, now: now)
     }
     let sender = try directory.verifiedSender(of: envelope)
     refusal.claimed = sender.name
@@ -88,13 +88,6 @@ extension Gateway {
       }
     }
     return events
-  }
-
-  /// A new peer record: from now on it is what counts.
-  private mutating func obey(_ envelope: SignedEnvelope) throws(ParseError) -> [GatewayEvent] {
-    directory = try PeerDirectory.accept(
-      envelope, for: identity, oracle: oracle, current: directory.record.version)
-    return [.peerRecord(epoch: directory.record.version.epoch)]
   }
 
   private func refuseReplay(

@@ -19,7 +19,7 @@ public enum GatewayEvent: Sendable, Equatable {
   case confirmed(HeldCommand)
   /// A node asked and nothing is held for it.
   case nothingHeld(node: String)
-  /// A held message gave way to a newer one, or to make room.
+  /// A held message gave way to a newer one, or to make room, or a new peer record does not allow it any more.
   case displaced(HeldCommand, DropReason)
   /// A held message expired; its sender is told by a receipt that this gateway signed.
   case expired(HeldCommand, receiptTo: String)
