@@ -81,15 +81,21 @@ let package = Package(
   ]
 )
 
+/// What tests of a module use beside the module and what it depends on.
+let peers: [String: [String]] = ["BorderRouter": ["Radio"], "Bridge": ["Relay"]]
+
 /// Tests of module X live in Tests/XTests.
 for module in [
   "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter",
   "Bridge", "Radio", "Relay", "pangate",
 ] {
-  guard let subject = package.targets.first(where: { $0.name == module }) else { continue }
+  let subjects = ([module] + peers[module, default: []]).compactMap { name in
+    package.targets.first { $0.name == name }
+  }
+  let dependencies = subjects.flatMap(\.dependencies) + subjects.map { .byName(name: $0.name) } + ["TestSupport"]
+  var seen: Set<String> = []
   package.targets.append(
-    .testTarget(
-      name: module + "Tests", dependencies: subject.dependencies + [.byName(name: module), "TestSupport"]))
+    .testTarget(name: module + "Tests", dependencies: dependencies.filter { seen.insert("\($0)").inserted }))
 }
 
 for target in package.targets where target.type != .system {
