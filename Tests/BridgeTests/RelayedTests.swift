@@ -103,6 +103,11 @@ import Wire
     try exchange(Home.later(11))
     #expect(delivered == ["gateway: lock: PUT /lock open expired \(DropReason.envelopeExpired.name)"])
   }
+
+  @Test(
+    "Confirming what is not held is harmless also in a database, whose numbers have a sign",
+    arguments: PollTests.unknownNumbers)
+  func unknownNumberOnDisk(_ text: String) throws { try PollTests().unknown(text, SQLiteStore.inMemory()) }
 }
 
 extension SubmitOutcome {
