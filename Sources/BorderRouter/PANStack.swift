@@ -185,9 +185,10 @@ public struct PANStack: ~Copyable {
       let answer = try responder.answer(message, ip: ip, from: radio, cache: &neighbors, now: now)
       if let answer { send(answer, now: now) }
     case .udp:
-      guard ip.source.isUnicast else { throw ParseError(.ipv6SourceInvalid) }
+      // From elsewhere nothing comes over this radio, and nothing would find back.
+      guard ip.source.isUnicast, isOnPAN(ip.source) else { throw ParseError(.ipv6SourceInvalid) }
       let datagram = try UDPDatagram(body, source: ip.source, destination: ip.destination)
-      if isOnPAN(ip.source) { neighbors.learn(ip.source, at: radio, now: now) }
+      neighbors.learn(ip.source, at: radio, now: now)
       guard datagram.header.destinationPort == configuration.coapPort else {
         refuse(bytes, ip, .destinationUnreachable(.portUnreachable), radio: radio, now: now)
         throw ParseError(.udpPortClosed)

@@ -15,7 +15,7 @@ public enum ContentFormats {
   public static let configuration: UInt64 = 65002
   /// A ``Receipt``.
   public static let receipt: UInt64 = 65003
-  /// A ``CoAPContent``: a CoAP message for nodes that are plain CoAP servers.
+  /// A ``EncapsulatedMessage``: a CoAP message for nodes that are plain CoAP servers.
   public static let coapMessage: UInt64 = 65004
   /// An ``AccessList``.
   public static let accessList: UInt64 = 65005

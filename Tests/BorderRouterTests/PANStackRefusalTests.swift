@@ -81,7 +81,7 @@ import Wire
     var node = Node(1)
     let outside = IPv6Address(high: 0x2001_0db8_0000_0000, low: 1)
     for (source, destination, reason) in [
-      (outside, outside, .ipv6NotForUs), (outside, border.global, .udpPortClosed),
+      (outside, outside, .ipv6NotForUs), (outside, border.global, .ipv6SourceInvalid),
       (.allNodes, border.global, .ipv6SourceInvalid), (.loopback, border.global, .ipv6SourceInvalid),
       (border.global, border.linkLocal, .ipv6SourceInvalid), (.unspecified, border.linkLocal, .ipv6SourceInvalid),
     ] as [(IPv6Address, IPv6Address, DropReason)] {

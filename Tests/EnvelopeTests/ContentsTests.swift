@@ -28,20 +28,20 @@ import Wire
   @Test func coapMessagesRoundTripAndAreExact() throws {
     var random = SeededGenerator(seed: 1)
     for _ in 0..<500 {
-      var options: [CoAPContent.Option] = []
+      var options: [EncapsulatedMessage.Option] = []
       for _ in 0..<Int.random(in: 0...5, using: &random) {
         options.append(.init(UInt16.random(in: 0...UInt16.max, using: &random), random.bytes(in: 0...30)))
       }
-      let message = CoAPContent(
+      let message = EncapsulatedMessage(
         code: UInt8.random(in: 0...255, using: &random), options: options, payload: random.bytes(in: 0...100))
       let bytes = try message.encoded()
-      #expect(try CoAPContent(parsing: bytes) == message)
+      #expect(try EncapsulatedMessage(parsing: bytes) == message)
       for length in 0..<bytes.count {
-        #expect(reason { _ = try CoAPContent(parsing: Array(bytes.prefix(length))) } == .truncated)
+        #expect(reason { _ = try EncapsulatedMessage(parsing: Array(bytes.prefix(length))) } == .truncated)
       }
     }
     func refused(_ value: CBORValue) -> DropReason? {
-      reason { _ = try CoAPContent(parsing: try value.encoded()) }
+      reason { _ = try EncapsulatedMessage(parsing: try value.encoded()) }
     }
     #expect(refused([3, [11, .bytes(Array("lock".utf8))], .bytes(Array("open".utf8))]) == nil)
     #expect(refused([256, [], .bytes([])]) == .cborIntegerOverflow)
@@ -54,7 +54,7 @@ import Wire
 
   @Test func coapMessageOfTheRecordingIsReadable() throws {
     // [3, [11, 'lock'], 'open'], as tools/lab/scenario.py writes it.
-    let message = try CoAPContent(
+    let message = try EncapsulatedMessage(
       parsing: [0x83, 3, 0x82, 11, 0x44] + Array("lock".utf8) + [0x44] + Array("open".utf8))
     #expect(message.codeText == "0.03")
     #expect(message.path == "/lock")

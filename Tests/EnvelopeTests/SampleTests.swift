@@ -71,9 +71,9 @@ struct SampleTests {
       try write(
         try Receipt(outcome, reason: "envelopeExpired").encoded(), "valid", "receipt", "\(outcome)-why")
     }
-    let lock = CoAPContent.Option(11, Array("lock".utf8))
+    let lock = EncapsulatedMessage.Option(11, Array("lock".utf8))
     for (what, options) in [("without", []), ("one", [lock]), ("two", [lock, .init(12, [60])])] {
-      let message = CoAPContent(code: 3, options: options, payload: Array("open".utf8))
+      let message = EncapsulatedMessage(code: 3, options: options, payload: Array("open".utf8))
       try write(try message.encoded(), "valid", "coap-message", "\(what)-options")
     }
     try write(try Group().record.encoded(), "valid", "peer-record", "group")

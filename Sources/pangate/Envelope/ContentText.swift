@@ -13,7 +13,7 @@ enum ContentText {
       parsed(content) { (receipt: Receipt) in
         ["\(receipt.outcome)" + (receipt.reason.map { ": " + Printable.line($0) } ?? "")]
       }
-    case ContentFormats.coapMessage: parsed(content) { (message: CoAPContent) in lines(message) }
+    case ContentFormats.coapMessage: parsed(content) { (message: EncapsulatedMessage) in lines(message) }
     case ContentFormats.senmlCBOR: SenMLText.lines(cbor: content.bytes) ?? fallback(content.bytes)
     case ContentFormats.senmlJSON: SenMLText.lines(json: content.bytes) ?? fallback(content.bytes)
     case ContentFormats.configuration, 60: fallbackCBOR(content.bytes)
@@ -75,7 +75,7 @@ enum ContentText {
       + table.text.components(separatedBy: "\n")
   }
 
-  private static func lines(_ message: CoAPContent) -> [String] {
+  private static func lines(_ message: EncapsulatedMessage) -> [String] {
     let methods: [UInt8: String] = [
       1: "GET", 2: "POST", 3: "PUT", 4: "DELETE", 5: "FETCH", 6: "PATCH", 7: "iPATCH",
     ]

@@ -53,7 +53,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   case 2: roundTrip(EnvelopeExtensions.self, bytes)
   case 3: _ = try? SealedContent(parsing: bytes)
   case 4: roundTrip(Receipt.self, bytes)
-  case 5: roundTrip(CoAPContent.self, bytes)
+  case 5: roundTrip(EncapsulatedMessage.self, bytes)
   case 6: if let record = roundTrip(PeerRecord.self, bytes) { _ = try? PeerDirectory(record) }
   case 7: if let list = roundTrip(AccessList.self, bytes) { _ = try? AccessDirectory(list) }
   case 8: roundTrip(ReplayWindow.self, bytes)
