@@ -80,4 +80,6 @@ public protocol MailboxStore: AnyObject {
   func value(_ name: String) throws(StoreError) -> [UInt8]?
   /// Sets a value, or removes it with `nil`.
   func setValue(_ name: String, to value: [UInt8]?) throws(StoreError)
+  /// The values whose names begin with `prefix`, in the order of the bytes of their names.
+  func values(withPrefix prefix: String) throws(StoreError) -> [(name: String, value: [UInt8])]
 }

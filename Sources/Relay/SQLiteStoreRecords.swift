@@ -109,4 +109,15 @@ extension SQLiteStore {
       }
     }
   }
+
+  public func values(withPrefix prefix: String) throws(StoreError) -> [(name: String, value: [UInt8])] {
+    try run { database in
+      // Compared as bytes: LIKE would fold case, and has wild cards.
+      try Row.fetchAll(
+        database.cachedStatement(
+          sql: "SELECT name, value FROM setting WHERE substr(CAST(name AS BLOB), 1, ?) = CAST(? AS BLOB) ORDER BY name"),
+        arguments: [prefix.utf8.count, prefix]
+      ).map { row in (name: row[0] as String, value: [UInt8](row[1] as Data)) }
+    }
+  }
 }

@@ -154,6 +154,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case certificateKeyUnsupported
   case senderRevoked
   case nodeUnknown
+  case nodeUnreachable
+  case envelopeOutcomeUnknown
 
   // Queues.
   case queueFull

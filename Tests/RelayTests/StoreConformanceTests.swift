@@ -213,5 +213,11 @@ import Wire
       #expect(try store.value("x") == value)
     }
     #expect(try store.value("y") == nil)
+    for name in ["a%", "a.2", "a.1", "A.1", "b", "aé"] { try store.setValue(name, to: Array(name.utf8)) }
+    #expect(try store.values(withPrefix: "a.").map(\.name) == ["a.1", "a.2"])
+    #expect(try store.values(withPrefix: "a%").map(\.value) == [Array("a%".utf8)])
+    #expect(try store.values(withPrefix: "aé").map(\.name) == ["aé"])
+    #expect(try store.values(withPrefix: "").map(\.name) == ["A.1", "a%", "a.1", "a.2", "aé", "b", "x"])
+    #expect(try store.values(withPrefix: "c").isEmpty)
   }
 }

@@ -185,6 +185,8 @@ final class ReplayHome {
       for event in events {
         switch event {
         case .dropped(let reason): note(now, .dropped(reason))
+        // A recording cannot be asked anything, and holds nobody's association.
+        case .response, .failed, .command, .heard, .registration: break
         case .request(let exchange, let request):
           let answer = gateway.receive(
             NodeRequest(
