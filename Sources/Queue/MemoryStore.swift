@@ -172,8 +172,10 @@ public final class MemoryStore: MailboxStore {
 
   public func values(withPrefix prefix: String) throws(StoreError) -> [(name: String, value: [UInt8])] {
     try check()
-    return state.values.filter { $0.key.hasPrefix(prefix) }.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-      .map { ($0.key, $0.value) }
+    return state.values.filter { $0.key.hasPrefix(prefix) }.sorted {
+      $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
+    }
+    .map { ($0.key, $0.value) }
   }
 
   // MARK: Replay records

@@ -21,8 +21,10 @@ struct LinuxConfiguration {
           [.u16LE(Int32(PANGATE_NL802154_ATTR_PAN_ID.rawValue), settings.panID.value)])
         try wpan.command(
           PANGATE_NL802154_SET_SHORT_ADDR, interface: interface.index,
-          [.u16LE(
-            Int32(PANGATE_NL802154_ATTR_SHORT_ADDR.rawValue), (settings.shortAddress ?? .unassigned).value)])
+          [
+            .u16LE(
+              Int32(PANGATE_NL802154_ATTR_SHORT_ADDR.rawValue), (settings.shortAddress ?? .unassigned).value)
+          ])
         try wpan.command(
           PANGATE_NL802154_SET_ACKREQ_DEFAULT, interface: interface.index,
           [.u8(Int32(PANGATE_NL802154_ATTR_ACKREQ_DEFAULT.rawValue), 1)])
@@ -59,7 +61,8 @@ struct LinuxConfiguration {
     case NLE_INVAL, NLE_RANGE, NLE_OPNOTSUPP:
       return RadioError(
         .settingRefused, radio: radio, detail: "the kernel refuses a setting: \(error)",
-        remedy: "check radio.channel, radio.page and radio.power against 'iwpan phy', which lists what the radio can do")
+        remedy: "check radio.channel, radio.page and radio.power against 'iwpan phy', which lists what the radio can do"
+      )
     case NLE_BUSY:
       return RadioError(
         .inUse, radio: radio, detail: "the interface is busy",

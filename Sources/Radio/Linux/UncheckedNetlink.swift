@@ -97,9 +97,11 @@ struct NetlinkError: Error, Hashable, Sendable, CustomStringConvertible {
     _ command: pangate_nl802154_command, interface index: Int32, _ attributes: [Attribute]
   ) throws(NetlinkError) {
     guard let message = unsafe nlmsg_alloc() else { throw NetlinkError(code: NLE_NOMEM) }
-    var isWhole = unsafe genlmsg_put(
-      message, 0, 0, family, 0, NLM_F_REQUEST | NLM_F_ACK, UInt8(command.rawValue), 0) != nil
-    unsafe isWhole = isWhole
+    var isWhole =
+      unsafe genlmsg_put(
+        message, 0, 0, family, 0, NLM_F_REQUEST | NLM_F_ACK, UInt8(command.rawValue), 0) != nil
+    unsafe isWhole =
+      isWhole
       && nla_put_u32(message, Int32(PANGATE_NL802154_ATTR_IFINDEX.rawValue), UInt32(bitPattern: index)) == 0
     for attribute in attributes {
       let result: Int32
