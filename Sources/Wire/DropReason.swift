@@ -38,6 +38,11 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case macDuplicate
   case macNotForUs
   case macOwnFrame
+  case macQueueFull
+  case macFrameCounterExhausted
+  case macUnsecured
+  case macRateLimited
+  case macDeviceUnknown
 
   // 6LoWPAN.
   case lowpanNotALowpanFrame
