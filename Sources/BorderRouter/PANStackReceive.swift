@@ -31,6 +31,7 @@ extension PANStack {
     guard !configuration.isOwn(header.source) else { throw ParseError(.macOwnFrame) }
     if header.control.type == .data {
       try checkDestination(header)
+      guard header.security != nil || !configuration.requiresLinkSecurity else { throw ParseError(.macUnsecured) }
       guard !duplicates.isDuplicate(header, payload: view.payload, now: now) else { throw ParseError(.macDuplicate) }
     }
     for _ in 0..<decoder.expire(now: now) { drop(.fragmentTimeout) }

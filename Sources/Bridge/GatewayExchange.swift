@@ -3,8 +3,16 @@ import Envelope
 import Queue
 import Wire
 
-/// A command that the gateway exchanges with a plain CoAP server on the node's behalf.
+/// Something held for a node that the gateway takes to it, since the node does not fetch it.
 public struct NodeExchange: Sendable {
+  public enum Kind: Sendable, Hashable {
+    /// A command that is exchanged with a plain CoAP server, whose response goes back as an envelope.
+    case request
+    /// An envelope that is posted to a node that serves `/e`.
+    case envelope
+  }
+
+  public var kind: Kind
   /// The node, and the address of its radio.
   public var node: Member
   public var eui64: UInt64
@@ -21,6 +29,15 @@ extension Gateway {
       && node.gateway == identity.address && node.eui64 != nil
   }
 
+  /// Whether `node` has told the resource directory that it takes envelopes itself, at `/e`.
+  func takesEnvelopes(_ node: Member, now: Instant) -> Bool {
+    guard node.gateway == identity.address, node.eui64 != nil, !exchanges(with: node) else { return false }
+    return registration(of: node, now: now)?.links.contains("</e>") == true
+  }
+
+  /// Whether the gateway talks to `node` first, and does not wait until it asks.
+  public func isAsked(_ node: Member, now: Instant) -> Bool { exchanges(with: node) || takesEnvelopes(node, now: now) }
+
   private static func attemptKey(_ node: Member) -> String { "exchange." + node.address.bytes.hex }
 
   /// The next command to exchange with `node`, in held order; `nil` if none is held.
@@ -30,8 +47,18 @@ extension Gateway {
   public mutating func nextExchange(
     with node: Member, now: Instant
   ) throws(StoreError) -> (exchange: NodeExchange?, events: [GatewayEvent]) {
-    guard exchanges(with: node), let eui64 = node.eui64 else { return (nil, []) }
+    guard isAsked(node, now: now), let eui64 = node.eui64 else { return (nil, []) }
     var events = try expire(now: now)
+    guard exchanges(with: node) else {
+      guard let (message, more) = try mailboxes.peek(queue(of: node)) else { return (nil, events) }
+      let command = command(message)
+      events.append(.handed(command, more: more))
+      // The node tells envelopes apart by their numbers, so that none acts twice.
+      let request = CoAPRequest(.post, path: ["e"], contentFormat: .coseSign1, payload: message.bytes)
+      let exchange = NodeExchange(
+        kind: .envelope, node: node, eui64: eui64, command: command, request: request, isIdempotent: true)
+      return (exchange, events)
+    }
     while let (message, _) = try mailboxes.peek(queue(of: node)) {
       let command = command(message)
       do throws(ParseError) {
@@ -43,7 +70,7 @@ extension Gateway {
         if attempted == number, !isIdempotent { throw ParseError(.envelopeOutcomeUnknown) }
         try store { (store) throws(StoreError) in try store.setValue(key, to: number) }
         let exchange = NodeExchange(
-          node: node, eui64: eui64, command: command, request: request, isIdempotent: isIdempotent)
+          kind: .request, node: node, eui64: eui64, command: command, request: request, isIdempotent: isIdempotent)
         events.append(.exchanging(command))
         return (exchange, events)
       } catch {
@@ -60,6 +87,15 @@ extension Gateway {
     _ exchange: NodeExchange, with response: CoAPResponse, now: Instant
   ) throws(StoreError) -> [GatewayEvent] {
     guard let message = try held(exchange) else { return [] }
+    if exchange.kind == .envelope {
+      if response.code.isSuccess {
+        try mailboxes.confirm(message.number, in: queue(of: exchange.node))
+        return [.confirmed(exchange.command)]
+      }
+      // It may have room later; what it refuses it would refuse again.
+      guard response.code.class == 4 else { return [.exchangeFailed(exchange.command, .nodeUnreachable)] }
+      return try reject(message, of: exchange.node, reason: .coapRequestRefused, now: now)
+    }
     let encapsulated = EncapsulatedMessage(
       code: response.code.rawValue,
       options: response.options.compactMap { .init($0.number.rawValue, $0.value) }, payload: response.payload)

@@ -199,10 +199,10 @@ public final class MemoryStore: MailboxStore {
     }
   }
 
-  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> ReplayRecords {
+  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> HomeRecords {
     try check()
-    guard let records = state.records[Sender(scope: scope, address: sender)] else { return ReplayRecords() }
-    return ReplayRecords(count: records.digests.count, floor: records.floor)
+    guard let records = state.records[Sender(scope: scope, address: sender)] else { return HomeRecords() }
+    return HomeRecords(count: records.digests.count, floor: records.floor)
   }
 
   public func pruneReplay(_ scope: ReplayScope, of sender: Bytes32, keeping: Int) throws(StoreError) {

@@ -38,15 +38,15 @@ extension SQLiteStore {
     }
   }
 
-  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> ReplayRecords {
+  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> HomeRecords {
     try run { database in
       let row = try Row.fetchOne(
         database.cachedStatement(
           sql: "SELECT records, floor FROM replay_window WHERE scope = ? AND sender = ?"),
         arguments: [Int64(scope.rawValue), sender.data])
-      guard let row else { return ReplayRecords() }
+      guard let row else { return HomeRecords() }
       let floor: Int64? = row[1]
-      return ReplayRecords(count: row[0], floor: floor.map { UInt64(ordered: $0) })
+      return HomeRecords(count: row[0], floor: floor.map { UInt64(ordered: $0) })
     }
   }
 
