@@ -3,7 +3,7 @@ import Foundation
 
 /// `pangate`: the command line.
 @main
-struct Pangate: ParsableCommand {
+struct Pangate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pangate",
     abstract: "Border router and relay for 802.15.4 / 6LoWPAN homes.",
@@ -11,19 +11,29 @@ struct Pangate: ParsableCommand {
       EXAMPLES
         pangate decode Captures/home.pcap
         pangate replay Captures/home.pcap --config Config/demo/gateway.yaml
+        pangate gateway --config /etc/pangate/gateway.yaml
         pangate identity new --name lock -o lock.pem
 
       \(Exit.help)
       """,
     version: "0.1.0",
-    subcommands: [Decode.self, Replay.self, IdentityCommand.self, EnvelopeCommand.self])
+    subcommands: [
+      GatewayCommand.self, StatusCommand.self, SendCommand.self, Decode.self, Replay.self, IdentityCommand.self,
+      EnvelopeCommand.self,
+    ])
 
   /// Like ArgumentParser's own `main`, with this project's exit codes.
-  static func main() {
-    signal(SIGPIPE, SIG_DFL)
+  static func main() async {
     do {
       var command = try parseAsRoot()
-      try command.run()
+      if var daemon = command as? any AsyncParsableCommand {
+        // A peer that went away is an error of the write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        try await daemon.run()
+      } else {
+        signal(SIGPIPE, SIG_DFL)
+        try command.run()
+      }
     } catch let failure as Failure {
       note("pangate: \(failure.description)")
       Foundation.exit(failure.code)
