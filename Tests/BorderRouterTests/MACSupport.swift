@@ -17,6 +17,7 @@ final class Coordinator {
   var log: [MACAction] = []
   /// What the radio has.
   private(set) var onAir: [UInt8]?
+  private var onAirSince = Instant(seconds: 0)
   private(set) var match = SourceMatch()
   /// Outcomes by the id of the caller.
   private(set) var outcomes: [UInt64: MACOutcome] = [:]
@@ -53,8 +54,10 @@ final class Coordinator {
       for action in actions {
         switch action {
         case .transmit(let psdu):
-          #expect(onAir == nil, "two frames at the radio")
+          let isGivenUp = onAirSince.advanced(by: engine.configuration.transmitTime) <= now
+          #expect(onAir == nil || isGivenUp, "two frames at the radio")
           onAir = psdu
+          onAirSince = now
         case .sourceMatch(let match): self.match = match
         case .finished(let id, let outcome):
           if outcomes[id] != nil { finishedTwice.append(id) }
@@ -121,6 +124,14 @@ final class Coordinator {
   func onAirSight() throws -> Sight { try Sight(try #require(onAir)) }
 
   func isSleepy(_ device: MACAddress) -> Bool { engine.isSleepy(device) }
+
+  /// The radio forgets what it had.
+  func restartRadio() {
+    onAir = nil
+    match = SourceMatch()
+    engine.radioRestarted(now: now)
+    settle()
+  }
 
   /// Lets the radio send all it gets; the PSDUs in order.
   func drain(_ outcome: TransmitOutcome = .acknowledged(framePending: false)) -> [[UInt8]] {
