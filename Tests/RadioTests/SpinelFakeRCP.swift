@@ -7,7 +7,7 @@ import Wire
 ///
 /// A request that is in the recordings gets the recorded answer, another value of a recorded property one of the same form.
 /// What the recordings cannot hold (a table, a broken line) is played.
-struct SpinelFakeRCP {
+struct SpinelFakeRCP: Sendable {
   /// All requests so far.
   private(set) var requests: [SpinelFrame] = []
   /// Those whose command and property are in no recording.
@@ -28,7 +28,7 @@ struct SpinelFakeRCP {
   var answers: [SpinelProperty: [UInt8]] = [:]
   var refusals: [SpinelProperty: SpinelStatus] = [:]
   /// What it says in place of an answer.
-  var noise: ((SpinelFrame) -> [UInt8])?
+  var noise: (@Sendable (SpinelFrame) -> [UInt8])?
   /// Entries of each source match list.
   var capacity = 128
   /// Octets of its receive buffer, FCS included.
@@ -46,13 +46,18 @@ struct SpinelFakeRCP {
   private var results: [SpinelFrame] = []
   private var received: [SpinelReceivedFrame] = []
 
-  private struct Key: Hashable {
+  private struct Key: Hashable, Sendable {
     var command: SpinelCommand
     var property: SpinelProperty?
     var value: [UInt8]?
   }
 
-  init() throws {
+  /// The recordings are read once.
+  private static let fresh = Result { try SpinelFakeRCP(reading: ()) }
+
+  init() throws { self = try Self.fresh.get() }
+
+  private init(reading: Void) throws {
     for name in ["rcp-session", "rcp-source-match"] {
       var open: [UInt8: SpinelFrame] = [:]
       for (frame, line) in try SpinelTranscript(name).frames() {
@@ -161,6 +166,8 @@ struct SpinelFakeRCP {
       }
       guard extended.count < capacity else { return status(.noMemory) }
       extended.formUnion(list)
+      // (The one that the recorded table had no room for is nothing special in this one.)
+      return SpinelFrame(.inserted, property, frame.value, transaction: 0)
     case (.set, .phyEnabled): isEnabled = frame.value == [1]
     case (.set, .macRawStreamEnabled): isStreaming = frame.value == [1]
     case (.set, .sourceMatchEnabled): matchesSource = frame.value == [1]
