@@ -126,6 +126,8 @@ struct SpinelChaosTests {
       world.exchange()
       world.pass(.seconds(120))
       #expect(world.outcomes == world.taken, "seed \(seed)")
+      // A line that is bad for a while is no reason never to try again.
+      #expect(world.failure?.canHeal != false, "seed \(seed): \(String(describing: world.failure))")
       if world.failure == nil {
         #expect(world.wasReady && world.rcp.isStreaming && !world.lists.asked, "seed \(seed)")
         #expect(world.rcp.short == wanted.short && world.rcp.extended == wanted.extended, "seed \(seed)")
@@ -141,6 +143,6 @@ struct SpinelChaosTests {
       }
     }
     // Otherwise nothing is tested here.
-    #expect(failures < 75)
+    #expect(failures < 40)
   }
 }

@@ -174,6 +174,22 @@ struct SpinelRecoveryTests {
     #expect(bench.rcp.short == [ShortAddress(7)])
   }
 
+  @Test("A request whose answer is lost is made again; a frame is not")
+  func repeats() throws {
+    var bench = try SpinelBench.ready()
+    bench.rcp.isDead = true
+    bench.host.setSourceMatch(SourceMatch(short: [ShortAddress(7)]), at: bench.now)
+    bench.exchange()
+    bench.rcp.isDead = false
+    bench.pass(.milliseconds(999))
+    #expect(bench.rcp.short.isEmpty)
+    bench.pass(.milliseconds(1))
+    #expect(bench.rcp.short == [ShortAddress(7)] && bench.count(.sourceMatchSet(leftOut: 0)) == 1)
+    let requests = bench.rcp.requests.suffix(2)
+    #expect(Set(requests.map(\.value)) == [[7, 0]] && Set(requests.map(\.header.transaction)).count == 2)
+    #expect(bench.host.statistics == RadioStatistics())
+  }
+
   @Test("A radio that dies in the middle: reset, then up again, or given up")
   func dies() throws {
     var bench = try SpinelBench.ready()

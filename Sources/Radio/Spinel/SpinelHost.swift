@@ -127,7 +127,7 @@ public struct SpinelHost: Sendable {
       if deadline <= now { resetUnanswered(attempt, at: now) }
     case .probing, .configuring, .ready:
       if let pending, pending.deadline <= now {
-        recover("does not answer (\(pending.request.property))", at: now)
+        unanswered(pending.request, at: now)
       } else if let deadline = transmission?.deadline, deadline <= now {
         recover("does not say what became of a frame", at: now)
       } else if case .ready = phase, pending == nil, let quiet = timing.quiet, lastHeard.advanced(by: quiet) <= now {
@@ -173,8 +173,8 @@ public enum SpinelEvent: Sendable, Hashable {
 
 /// How long a host waits, and how much it puts up with.
 public struct SpinelTiming: Sendable, Hashable {
-  /// For the answer to a request.
-  public var answer: Duration = .seconds(2)
+  /// For the answer to a request, which is made twice: serial lines lose bytes.
+  public var answer: Duration = .seconds(1)
   /// For the notification of a reset.
   public var reset: Duration = .seconds(2)
   /// For the result of a transmission: retransmissions and back-offs take it up to half a second.
@@ -210,6 +210,8 @@ struct SpinelRequest: Sendable {
   var property: SpinelProperty
   var value: [UInt8]
   var role: Role
+  /// It was made before and got no answer.
+  var isRepeated = false
 
   init(_ command: SpinelCommand, _ property: SpinelProperty, _ value: [UInt8] = [], role: Role) {
     self.command = command

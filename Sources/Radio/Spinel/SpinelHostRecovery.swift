@@ -27,6 +27,16 @@ extension SpinelHost {
     fail(silent("does not answer"))
   }
 
+  /// A request got no answer: it is made again, once. Doing one of them twice does no harm.
+  mutating func unanswered(_ request: SpinelRequest, at now: Instant) {
+    guard !request.isRepeated else { return recover("does not answer (\(request.property))", at: now) }
+    pending = nil
+    var request = request
+    request.isRepeated = true
+    queue.insert(request, at: 0)
+    advance(at: now)
+  }
+
   /// A request or a frame got no answer.
   mutating func recover(_ what: String, at now: Instant) {
     guard countRelapse(silent(what), isOurs: true) else { return }
