@@ -20,4 +20,7 @@ for module in ipv6 "fakelb numlbs=$((lab_nodes + 3))" ieee802154_6lowpan nhc_udp
   modprobe -d "$lab_modules" $module
 done
 ip link set lo up
+ip link set wpan0 up
+# The air, for whoever wants to know why something failed; it ends with the machine.
+tcpdump -i wpan0 -Z root -U --immediate-mode -s 256 -w "$lab_out/live.pcap" 2>"$lab_out/tcpdump.log" &
 "$lab_python" "$lab_tools/live.py" "$lab_pangate" "$lab_out" "${lab_scenarios//,/ }" && echo done >"$lab_out/result"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import home
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PATIENCE = 120  # seconds; only to end what will never come
+PATIENCE = int(os.environ.get("LAB_PATIENCE", "120"))  # seconds; only to end what will never come
 CLIENT = "coap-client-notls"
 
 
