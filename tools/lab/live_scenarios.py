@@ -120,9 +120,7 @@ async def restart(network):
 async def isolation(network):
     """Nothing from the PAN goes to the LAN, nothing from the LAN to the PAN, though the host forwards."""
     number = home.NODES.index(SENSOR) + 1
-    run("ip", "link", "add", "lan0", "type", "dummy")
-    run("ip", "link", "set", "lan0", "up")
-    run("ip", "-6", "addr", "add", "fd99::1/64", "dev", "lan0", "nodad")
+    run("ip", "-6", "addr", "add", "fd99::1/64", "dev", "lo", "nodad")
     with open("/proc/sys/net/ipv6/conf/all/forwarding", "w") as file:
         file.write("1")
     network.inside(SENSOR, "ip", "-6", "route", "replace", "fd99::/64", "via",
