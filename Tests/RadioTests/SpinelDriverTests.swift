@@ -240,7 +240,7 @@ struct SpinelDriverTests {
     #expect(await error { () throws(RadioError) in try await driver.setSourceMatch(SourceMatch()) }?.kind == .gone)
     // It is not there any more.
     let again = await error { () throws(RadioError) in _ = try await driver.open(Self.settings) }
-    #expect(again?.kind == .notFound || again?.kind == .failed)
+    #expect(again?.kind == .notFound)
 
     let other = try await SpinelFakeLine { $0.isDead = true }
     let opening = SpinelDriver(url: try other.url)

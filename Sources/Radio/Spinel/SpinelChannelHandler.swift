@@ -144,7 +144,7 @@ final class SpinelChannelHandler: ChannelInboundHandler {
     case .failed(let error):
       finish(error, isFailure: true)
       // Closing must not wait for a device that takes nothing any more.
-      line.discard()
+      line.discardOutput()
       context?.close(promise: nil)
     }
   }

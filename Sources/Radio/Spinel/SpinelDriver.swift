@@ -173,7 +173,7 @@ public final class SpinelDriver: RadioDriver {
     for _ in 0..<20 where session.channel.isActive && !session.line.isDrained {
       try? await Task.sleep(for: .milliseconds(10))
     }
-    session.line.discard()
+    session.line.discardOutput()
     try? await session.channel.close().get()
     await Self.release(session.line)
   }

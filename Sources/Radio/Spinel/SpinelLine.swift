@@ -51,6 +51,9 @@ struct SpinelLine: Sendable {
       RadioError(
         .notFound, radio: radio, detail: "there is no device \(path)",
         remedy: "plug the radio in; 'pangate radio list' shows which there are")
+    case EIO:
+      RadioError(
+        .gone, radio: radio, detail: "the device behind \(path) was unplugged", remedy: "plug it in again")
     case EACCES, EPERM:
       RadioError(
         .noPermission, radio: radio, detail: "this user may not open \(path)",
@@ -89,11 +92,11 @@ struct SpinelLine: Sendable {
   var isDrained: Bool { Terminal.unsent(descriptor) == 0 }
 
   /// Throws away what has not left: closing would wait for it, on a device that takes nothing any more.
-  func discard() { Terminal.discard(descriptor) }
+  func discardOutput() { if !isDrained { Terminal.discardOutput(descriptor) } }
 
   /// Lets go of the line, and ends the program: that may take a moment.
   func release() {
-    Terminal.close(descriptor)
+    Terminal.release(descriptor)
     program?.end()
   }
 

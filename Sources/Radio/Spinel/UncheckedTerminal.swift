@@ -30,7 +30,7 @@ enum Terminal {
       }
       try setRaw(descriptor, speed: speed)
       _ = Glibc.ioctl(descriptor, UInt(TIOCEXCL))
-      discard(descriptor)
+      tcflush(descriptor, TCIFLUSH)
     } catch {
       close(descriptor)
       throw error
@@ -73,8 +73,8 @@ enum Terminal {
     }
   }
 
-  /// Throws away what was written and is not sent, and what came and was not read.
-  static func discard(_ descriptor: CInt) { tcflush(descriptor, TCIOFLUSH) }
+  /// Throws away what was written and is not sent.
+  static func discardOutput(_ descriptor: CInt) { tcflush(descriptor, TCOFLUSH) }
 
   /// Bytes that were written and are not sent.
   static func unsent(_ descriptor: CInt) -> Int {
@@ -86,6 +86,13 @@ enum Terminal {
     let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0 else { throw .last }
     return copy
+  }
+
+  /// Lets others open the terminal, though a program that is just being started may have inherited its descriptors for a moment.
+  static func release(_ descriptor: CInt) {
+    _ = Glibc.ioctl(descriptor, UInt(TIOCNXCL))
+    _ = lock(descriptor, LOCK_UN)
+    close(descriptor)
   }
 
   static func close(_ descriptor: CInt) { _ = Glibc.close(descriptor) }
