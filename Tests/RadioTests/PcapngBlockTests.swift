@@ -71,7 +71,8 @@ struct PcapngBlockTests {
       options: [PcapngOption(PcapngOptions.comment, Array("hello".utf8))])
     packet.direction = .outbound
     #expect(
-      try PcapngBlock.packet(packet).encoded().hex == """
+      try PcapngBlock.packet(packet).encoded().hex
+        == """
         06000000 3c000000 01000000 04030201 08070605 03000000 03000000 aabbcc00
         0100 0500 68656c6c6f000000 0200 0400 02000000 0000 0000 3c000000
         """.filter { $0.isHexDigit })
