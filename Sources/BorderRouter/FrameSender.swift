@@ -16,29 +16,29 @@ struct FrameSender {
     self.tag = tag
   }
 
-  /// The frames of `packet`, without FCS. `usingContexts`: the receiver knows the contexts of this PAN.
+  /// The frames of `packet`. `usingContexts`: the receiver knows the contexts of this PAN.
   ///
   /// Throws ``EmitError`` for a packet that no frames can carry.
   mutating func frames(
     for packet: OutgoingPacket, usingContexts: Bool, now: Instant
-  ) throws(EmitError) -> [[UInt8]] {
+  ) throws(EmitError) -> [MACFrame] {
     let broadcast = packet.radio.isBroadcast
     var header = MACHeader(
       type: .data, version: .v2006, sequenceNumber: 0, destinationPAN: configuration.panID, destination: packet.radio,
       source: .extended(configuration.extendedAddress), acknowledgmentRequested: !broadcast,
       panIdentifierCompressed: true)
     let fragmenter = Fragmenter(
-      room: configuration.maximumFrameLength - FCS.length - header.encodedLength,
+      room: configuration.maximumFrameLength - FCS.length - header.encodedLength - configuration.linkSecurityLength,
       link: LowpanLink(source: header.source, destination: packet.radio),
       options: CompressionOptions(contexts: usingContexts ? 0xffff : 0))
     let payloads = try fragmenter.payloads(
       of: packet.bytes.rawSpan, contexts: configuration.contexts, now: now, tag: tag)
     if payloads.count > 1 { tag &+= 1 }
-    var frames: [[UInt8]] = []
+    var frames: [MACFrame] = []
     for payload in payloads {
       header.sequenceNumber = sequenceNumber
       sequenceNumber &+= 1
-      frames.append(try MACFrame(header: header, payload: payload).encoded(withFCS: false))
+      frames.append(MACFrame(header: header, payload: payload))
     }
     return frames
   }

@@ -16,7 +16,21 @@ public struct NeighborCache: Sendable {
     public var registeredUntil: Instant?
     /// Who registered it.
     public var owner: ExtendedAddress?
+    /// Frames that it did not acknowledge since it was last heard.
+    public var failures = 0
+
+    public init(
+      radio: MACAddress, lastHeard: Instant, registeredUntil: Instant? = nil, owner: ExtendedAddress? = nil
+    ) {
+      self.radio = radio
+      self.lastHeard = lastHeard
+      self.registeredUntil = registeredUntil
+      self.owner = owner
+    }
   }
+
+  /// Failures in a row after which an address that is not registered is forgotten (MAX_UNICAST_SOLICIT of RFC 4861, 10).
+  public static let maximumFailures = 3
 
   public private(set) var entries: [IPv6Address: Entry] = [:]
   private let maximum: Int
@@ -41,6 +55,7 @@ public struct NeighborCache: Sendable {
         entry.radio = radio
       }
       entry.lastHeard = now
+      entry.failures = 0
       entries[address] = entry
       return true
     }
@@ -75,6 +90,32 @@ public struct NeighborCache: Sendable {
     let hasRoom = makeRoom(for: radio, now: now)
     entries[address] = known
     return hasRoom
+  }
+
+  /// Puts an entry back that was kept elsewhere, unless it is over or there is no room.
+  mutating func restore(_ address: IPv6Address, _ entry: Entry, now: Instant) {
+    guard entry.registeredUntil.map({ $0 > now }) == true, makeRoom(for: entry.radio, now: now) else { return }
+    entries[address] = entry
+  }
+
+  /// The address of a device that was heard last, and the lowest of those heard at once; `extended` tells whose a radio is.
+  func addresses(of device: ExtendedAddress, _ extended: (MACAddress) -> ExtendedAddress?) -> IPv6Address? {
+    entries.filter { $0.value.owner == device || extended($0.value.radio) == device }
+      .max { ($0.value.lastHeard, $1.key) < ($1.value.lastHeard, $0.key) }?.key
+  }
+
+  /// Notes that a radio did not answer. Returns the addresses to probe; those that failed too often are forgotten.
+  mutating func fail(_ radio: MACAddress, now: Instant) -> [IPv6Address] {
+    var probed: [IPv6Address] = []
+    for (address, entry) in entries where entry.radio == radio {
+      entries[address]?.failures += 1
+      if entry.failures + 1 < Self.maximumFailures {
+        probed.append(address)
+      } else if entry.registeredUntil.map({ $0 > now }) != true {
+        entries[address] = nil
+      }
+    }
+    return probed.sorted()
   }
 
   private mutating func makeRoom(for radio: MACAddress, now: Instant) -> Bool {

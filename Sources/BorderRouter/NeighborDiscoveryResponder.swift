@@ -47,6 +47,13 @@ struct NeighborDiscoveryResponder {
       }
       if ip.source.isUnicast { cache.learn(ip.source, at: radioOfSource, now: now) }
       return advertisement(to: ip.source.isUnicast ? ip.source : .allNodes, radio: radioOfSource, now: now)
+    case .neighborAdvertisement:
+      // Whoever answers a probe is there; nothing else follows from it, since nothing was asked that others know better.
+      let discovery = try NeighborDiscoveryPacket(message, ip: ip)
+      if case .neighborAdvertisement(let advertisement) = discovery.message, advertisement.target == ip.source {
+        cache.learn(ip.source, at: radio, now: now)
+      }
+      return nil
     default: return nil
     }
   }
@@ -119,6 +126,14 @@ struct NeighborDiscoveryResponder {
     return message(
       router, options, from: configuration.linkLocal, to: destination,
       radio: destination.isMulticast ? .short(.broadcast) : radio)
+  }
+
+  /// A solicitation that asks whether a neighbour is still there (RFC 4861, 7.3.3).
+  func probe(_ address: IPv6Address, radio: MACAddress) -> OutgoingPacket? {
+    message(
+      NeighborSolicitation(target: address),
+      [.sourceLinkLayerAddress(.extended(configuration.extendedAddress.value))],
+      from: configuration.linkLocal, to: address, radio: radio)
   }
 
   private func message(

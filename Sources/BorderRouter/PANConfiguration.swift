@@ -18,6 +18,12 @@ public struct PANConfiguration: Sendable {
   public var coapPort: UInt16 = 5683
   /// Octets of a PSDU, the FCS included (aMaxPhyPacketSize).
   public var maximumFrameLength = 127
+  /// Octets that link security adds to a frame: auxiliary header and integrity code.
+  public var linkSecurityLength = 0
+  /// Frames with data that are not secured are refused.
+  public var requiresLinkSecurity = false
+  /// Between unsolicited router advertisements (MaxRtrAdvInterval of RFC 4861, 6.2.1); `nil` sends none.
+  public var advertisementInterval: Duration?
   /// Lifetime that router advertisements give the router, seconds (RFC 4861, 6.2.1).
   public var routerLifetime: UInt16 = 1800
   /// Lifetime that router advertisements give the prefix, seconds.

@@ -23,6 +23,16 @@ public enum GatewayEvent: Sendable, Equatable {
   case displaced(HeldCommand, DropReason)
   /// A held message expired; its sender is told by a receipt that this gateway signed.
   case expired(HeldCommand, receiptTo: String)
+  /// A held command goes to a plain CoAP server as a request.
+  case exchanging(HeldCommand)
+  /// The plain CoAP server answered; the response is in the outbox, with this sequence number, unless its commander left.
+  case exchanged(HeldCommand, code: String, sequence: UInt64?)
+  /// A command was not exchanged: for ``DropReason/nodeUnreachable`` it stays, for the rest its sender is told.
+  case exchangeFailed(HeldCommand, DropReason)
+  /// A node registered with the resource directory, or did so anew.
+  case registered(node: String, endpoint: String, lifetime: UInt32)
+  /// A node's registration ended.
+  case deregistered(node: String)
   /// A new peer record is obeyed.
   case peerRecord(epoch: UInt64)
 }

@@ -12,9 +12,13 @@ extension Gateway {
     case (.get, ["e"]): return poll(request, now: now)
     case (.delete, _) where path.count == 2 && path[0] == "e": return delete(request, number: path[1], now: now)
     case (.get, [".well-known", "core"]):
-      let links = #"</e>;rt="pangate.e";ct=18;title="envelopes""#
+      let links = #"</e>;rt="pangate.e";ct=18;title="envelopes",</rd>;rt="core.rd";ct=40"#
       return NodeAnswer(CoAPResponse(.content, contentFormat: .linkFormat, payload: Array(links.utf8)))
-    case (_, ["e"]): return NodeAnswer(CoAPResponse(.methodNotAllowed))
+    case (.post, ["rd"]): return register(request, now: now)
+    case (.post, _) where path.count == 2 && path[0] == "rd",
+      (.delete, _) where path.count == 2 && path[0] == "rd":
+      return changeRegistration(request, id: path[1], now: now)
+    case (_, ["e"]), (_, ["rd"]): return NodeAnswer(CoAPResponse(.methodNotAllowed))
     default: return NodeAnswer(CoAPResponse(.notFound))
     }
   }

@@ -65,7 +65,7 @@ public protocol MailboxStore: AnyObject {
   func record(_ digest: Bytes32, for key: ReplayKey) throws(StoreError)
 
   /// The records of one sender: how many, and the highest sequence number that was pruned.
-  func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> ReplayRecords
+  func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> HomeRecords
 
   /// Forgets all but the `keeping` highest sequence numbers of one sender and raises its floor accordingly.
   func pruneReplay(_ scope: ReplayScope, of sender: Bytes32, keeping: Int) throws(StoreError)
@@ -80,4 +80,6 @@ public protocol MailboxStore: AnyObject {
   func value(_ name: String) throws(StoreError) -> [UInt8]?
   /// Sets a value, or removes it with `nil`.
   func setValue(_ name: String, to value: [UInt8]?) throws(StoreError)
+  /// The values whose names begin with `prefix`, in the order of the bytes of their names.
+  func values(withPrefix prefix: String) throws(StoreError) -> [(name: String, value: [UInt8])]
 }

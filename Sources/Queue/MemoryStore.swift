@@ -170,6 +170,14 @@ public final class MemoryStore: MailboxStore {
     }
   }
 
+  public func values(withPrefix prefix: String) throws(StoreError) -> [(name: String, value: [UInt8])] {
+    try check()
+    return state.values.filter { $0.key.hasPrefix(prefix) }.sorted {
+      $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
+    }
+    .map { ($0.key, $0.value) }
+  }
+
   // MARK: Replay records
 
   public func digest(of key: ReplayKey) throws(StoreError) -> Bytes32? {
@@ -191,10 +199,10 @@ public final class MemoryStore: MailboxStore {
     }
   }
 
-  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> ReplayRecords {
+  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> HomeRecords {
     try check()
-    guard let records = state.records[Sender(scope: scope, address: sender)] else { return ReplayRecords() }
-    return ReplayRecords(count: records.digests.count, floor: records.floor)
+    guard let records = state.records[Sender(scope: scope, address: sender)] else { return HomeRecords() }
+    return HomeRecords(count: records.digests.count, floor: records.floor)
   }
 
   public func pruneReplay(_ scope: ReplayScope, of sender: Bytes32, keeping: Int) throws(StoreError) {

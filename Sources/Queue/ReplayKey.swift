@@ -29,7 +29,7 @@ public struct ReplayKey: Hashable, Sendable {
 
 /// What is remembered of one sender.
 @frozen
-public struct ReplayRecords: Hashable, Sendable {
+public struct HomeRecords: Hashable, Sendable {
   /// Records held.
   public var count: Int
   /// Highest sequence number that was pruned: anything up to it is too old to tell from a replay.

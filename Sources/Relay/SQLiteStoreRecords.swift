@@ -38,15 +38,15 @@ extension SQLiteStore {
     }
   }
 
-  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> ReplayRecords {
+  public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> HomeRecords {
     try run { database in
       let row = try Row.fetchOne(
         database.cachedStatement(
           sql: "SELECT records, floor FROM replay_window WHERE scope = ? AND sender = ?"),
         arguments: [Int64(scope.rawValue), sender.data])
-      guard let row else { return ReplayRecords() }
+      guard let row else { return HomeRecords() }
       let floor: Int64? = row[1]
-      return ReplayRecords(count: row[0], floor: floor.map { UInt64(ordered: $0) })
+      return HomeRecords(count: row[0], floor: floor.map { UInt64(ordered: $0) })
     }
   }
 
@@ -107,6 +107,17 @@ extension SQLiteStore {
       } else {
         try database.cachedStatement(sql: "DELETE FROM setting WHERE name = ?").execute(arguments: [name])
       }
+    }
+  }
+
+  public func values(withPrefix prefix: String) throws(StoreError) -> [(name: String, value: [UInt8])] {
+    try run { database in
+      // Compared as bytes: LIKE would fold case, and has wild cards.
+      try Row.fetchAll(
+        database.cachedStatement(
+          sql: "SELECT name, value FROM setting WHERE substr(CAST(name AS BLOB), 1, ?) = CAST(? AS BLOB) ORDER BY name"),
+        arguments: [prefix.utf8.count, prefix]
+      ).map { row in (name: row[0] as String, value: [UInt8](row[1] as Data)) }
     }
   }
 }

@@ -38,6 +38,11 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case macDuplicate
   case macNotForUs
   case macOwnFrame
+  case macQueueFull
+  case macFrameCounterExhausted
+  case macUnsecured
+  case macRateLimited
+  case macDeviceUnknown
 
   // 6LoWPAN.
   case lowpanNotALowpanFrame
@@ -154,6 +159,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case certificateKeyUnsupported
   case senderRevoked
   case nodeUnknown
+  case nodeUnreachable
+  case envelopeOutcomeUnknown
 
   // Queues.
   case queueFull

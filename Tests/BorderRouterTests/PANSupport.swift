@@ -49,6 +49,7 @@ final class Border {
       switch event {
       case .request(let id, let request): effects.requests.append((id, request))
       case .dropped(let reason): effects.drops.append(reason)
+      case .response, .failed, .command, .heard, .registration: break
       }
     }
     return effects

@@ -10,7 +10,7 @@ import Wire
     var total: Usage
     var counter: UInt64
     var value: [UInt8]?
-    var window: ReplayRecords
+    var window: HomeRecords
 
     init(_ store: MemoryStore) throws {
       for (mailbox, _) in try store.mailboxes() {

@@ -122,7 +122,7 @@ import Wire
     #expect(try store.totalUsage() == Usage(messages: 1, bytes: 10))
     #expect(try store.usage(of: b) == Usage())
     #expect(try store.digest(of: key) == nil)
-    #expect(try store.replayWindow(.relay, of: address(1)) == ReplayRecords())
+    #expect(try store.replayWindow(.relay, of: address(1)) == HomeRecords())
     #expect(try store.counter("n") == 0)
     #expect(try store.value("v") == nil)
     #expect(try store.earliestExpiry() == Instant(seconds: 5))
@@ -156,7 +156,7 @@ import Wire
     let key = ReplayKey(.relay, sender: address(1), seq: 1)
     try store.record(address(1), for: key)
     #expect(throws: StoreError.self) { try store.record(address(2), for: key) }
-    #expect(try store.replayWindow(.relay, of: address(1)) == ReplayRecords(count: 1, floor: nil))
+    #expect(try store.replayWindow(.relay, of: address(1)) == HomeRecords(count: 1, floor: nil))
     // Even if the body goes on, and only the innermost.
     try store.transaction { () throws(StoreError) in
       _ = try store.put(deposit(1), in: [a])
@@ -186,18 +186,18 @@ import Wire
         try store.digest(of: ReplayKey(.relay, sender: address(1), seq: seq)) == address(UInt8(seq & 0x7f)))
     }
     #expect(try store.digest(of: ReplayKey(.relay, sender: address(2), seq: 5)) == nil)
-    #expect(try store.replayWindow(.relay, of: address(1)) == ReplayRecords(count: 7, floor: nil))
+    #expect(try store.replayWindow(.relay, of: address(1)) == HomeRecords(count: 7, floor: nil))
     try store.pruneReplay(.relay, of: address(1), keeping: 8)
-    #expect(try store.replayWindow(.relay, of: address(1)) == ReplayRecords(count: 7, floor: nil))
+    #expect(try store.replayWindow(.relay, of: address(1)) == HomeRecords(count: 7, floor: nil))
     try store.pruneReplay(.relay, of: address(1), keeping: 3)
-    #expect(try store.replayWindow(.relay, of: address(1)) == ReplayRecords(count: 3, floor: 900))
+    #expect(try store.replayWindow(.relay, of: address(1)) == HomeRecords(count: 3, floor: 900))
     #expect(try store.digest(of: ReplayKey(.relay, sender: address(1), seq: 900)) == nil)
     #expect(try store.digest(of: ReplayKey(.relay, sender: address(1), seq: 1 << 63)) != nil)
     try store.pruneReplay(.relay, of: address(1), keeping: 0)
-    #expect(try store.replayWindow(.relay, of: address(1)) == ReplayRecords(count: 0, floor: .max))
-    #expect(try store.replayWindow(.uplink, of: address(1)) == ReplayRecords(count: 1, floor: nil))
+    #expect(try store.replayWindow(.relay, of: address(1)) == HomeRecords(count: 0, floor: .max))
+    #expect(try store.replayWindow(.uplink, of: address(1)) == HomeRecords(count: 1, floor: nil))
     try store.pruneReplay(.relay, of: address(3), keeping: 0)
-    #expect(try store.replayWindow(.relay, of: address(3)) == ReplayRecords())
+    #expect(try store.replayWindow(.relay, of: address(3)) == HomeRecords())
   }
 
   @Test(arguments: StoreKind.allCases) func countersAndValues(kind: StoreKind) throws {
@@ -213,5 +213,11 @@ import Wire
       #expect(try store.value("x") == value)
     }
     #expect(try store.value("y") == nil)
+    for name in ["a%", "a.2", "a.1", "A.1", "b", "aé"] { try store.setValue(name, to: Array(name.utf8)) }
+    #expect(try store.values(withPrefix: "a.").map(\.name) == ["a.1", "a.2"])
+    #expect(try store.values(withPrefix: "a%").map(\.value) == [Array("a%".utf8)])
+    #expect(try store.values(withPrefix: "aé").map(\.name) == ["aé"])
+    #expect(try store.values(withPrefix: "").map(\.name) == ["A.1", "a%", "a.1", "a.2", "aé", "b", "x"])
+    #expect(try store.values(withPrefix: "c").isEmpty)
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BorderRouter
 import Bridge
 import Envelope
 import Foundation
@@ -50,10 +51,10 @@ struct Replay: ParsableCommand {
       }
       return command
     }
-    let home = try ReplayHome(configuration, state: state)
+    let home = try Self.home(configuration, state: state)
     if checkConfig {
       print(
-        "\(config): good; \(home.gateway.nodes.count) nodes, peer record of epoch \(home.directory.record.version.epoch)"
+        "\(config): good; \(home.gateway.gateway.nodes.count) nodes, peer record of epoch \(home.directory.record.version.epoch)"
       )
       return
     }
@@ -71,7 +72,7 @@ struct Replay: ParsableCommand {
   }
 
   private func replay(
-    _ home: ReplayHome, commands: [CommandText], to output: inout ReplayOutput
+    _ home: Home, commands: [CommandText], to output: inout ReplayOutput
   ) throws -> Bool {
     var transmissions = try tx.map { path throws(CaptureError) in
       try PcapWriter(path: path, linkType: .ieee802154WithoutFCS)
@@ -86,7 +87,7 @@ struct Replay: ParsableCommand {
           let now = record.timestamp
           pace.wait(until: now)
           if isFirst {
-            try home.command(commands, now: now)
+            try give(commands, to: home, now: now)
             isFirst = false
           }
           output.frames += 1
@@ -105,7 +106,7 @@ struct Replay: ParsableCommand {
     return isClean
   }
 
-  private func step(_ home: ReplayHome, _ record: borrowing CaptureRecord) throws -> [[UInt8]] {
+  private func step(_ home: Home, _ record: borrowing CaptureRecord) throws -> [[UInt8]] {
     let frame: CapturedFrame
     do throws(ParseError) {
       guard let view = try record.frame() else { throw ParseError(.captureNotIEEE802154) }
@@ -114,7 +115,34 @@ struct Replay: ParsableCommand {
       home.drop(error.reason, at: record.timestamp, number: record.number)
       return []
     }
-    return try home.receive(frame.bytes.rawSpan, metadata: frame.metadata, number: record.number)
+    try home.advance(to: record.timestamp)
+    try home.receive(frame.bytes.rawSpan, metadata: frame.metadata, number: record.number)
+    // A recorded radio sends at once.
+    var sent: [[UInt8]] = []
+    while let psdu = home.takeTransmission() {
+      sent.append(psdu)
+      try home.transmitted(.sent, now: record.timestamp)
+    }
+    return sent
+  }
+
+  private static func home(_ configuration: GatewayConfiguration, state: String?) throws -> Home {
+    let pan = try configuration.pan(hardwareAddress: nil)
+    return try Home(
+      configuration, pan: pan,
+      mac: configuration.mac(pan, capabilities: [.acknowledges, .retransmits]), state: state,
+      random: ReplayGenerator(seed: pan.extendedAddress.value), now: Instant(seconds: 0))
+  }
+
+  private func give(_ commands: [CommandText], to home: Home, now: Instant) throws {
+    guard commands.isEmpty || home.owner != nil else {
+      throw Failure.usage("--command needs an owner: the configuration has no 'demo.owner'")
+    }
+    for (index, command) in commands.enumerated() {
+      do { _ = try home.command(command, label: "\(index) \(command)", now: now) } catch let error as CommandError {
+        throw Failure.usage("--command '\(command)': \(error)")
+      }
+    }
   }
 }
 

@@ -15,17 +15,17 @@ struct ReplayOutput: ~Copyable {
 
   init(json: Bool) { self.json = json }
 
-  mutating func show(_ records: [ReplayRecord]) throws {
+  mutating func show(_ records: [HomeRecord]) throws {
     for record in records {
       summary.count(record)
       if record.isRefusal { sawRefusal = true }
-      if case .dropped(let reason) = record.event, ReplayRecord.unlisted.contains(reason) { continue }
-      if json { try buffer.line(JSONOutput.line(ReplayJSON(record))) } else { try row(record) }
+      if case .dropped(let reason) = record.event, HomeRecord.unlisted.contains(reason) { continue }
+      if json { try buffer.line(JSONOutput.line(HomeRecordJSON(record))) } else { try row(record) }
     }
     if !records.isEmpty { try buffer.flush() }
   }
 
-  private mutating func row(_ record: ReplayRecord) throws {
+  private mutating func row(_ record: HomeRecord) throws {
     if start == nil {
       start = record.time
       try line(["time", "frame", "what", "from", "to", "class", "bytes", "detail"])
@@ -47,7 +47,7 @@ struct ReplayOutput: ~Copyable {
   mutating func flush() throws { try buffer.flush() }
 
   /// What remains, and the summary.
-  mutating func finish(_ home: ReplayHome) throws {
+  mutating func finish(_ home: Home) throws {
     try show(home.takeRecords())
     summary.frames = frames
     summary.framesSent = sent

@@ -30,7 +30,7 @@ struct ReplaySummary: Encodable {
   var inbox: [String]?
   var waiting: [Waiting] = []
 
-  mutating func count(_ record: ReplayRecord) {
+  mutating func count(_ record: HomeRecord) {
     switch record.event {
     case .gateway(.accepted(let report)): taken[report.class.name, default: 0] += 1
     case .gateway(.refused(let refusal)), .gateway(.downlinkRefused(let refusal)):

@@ -9,24 +9,31 @@ import Relay
 import SixLoWPAN
 import Wire
 
-/// A whole home in one process: the gateway on a recorded radio, the relay, and the owner's endpoint.
+/// A home in one process: a gateway, the relay, and the owner's endpoint, on a recorded radio or a live one.
 ///
 /// Each has a store of its own, and they pass each other bytes as they would over a network: the next hop's custody is
 /// awaited before anything is forgotten.
-final class ReplayHome {
-  var stack: PANStack
-  var gateway: Gateway<SQLiteStore>
+final class Home {
+  var gateway: HomeGateway<SQLiteStore>
   var relay: RelayCore<SQLiteStore>
   var owner: Endpoint<SQLiteStore>?
   let directory: PeerDirectory
-  private let gatewaySession: RelaySession
+  /// Frames for the radio, each when the one before has its outcome.
+  private(set) var transmissions: [[UInt8]] = []
+  /// The devices for which frames wait, if that has changed.
+  private var sourceMatch: SourceMatch?
+  private var gatewaySession: RelaySession
   private var ownerSession: RelaySession?
   /// How many messages are on their way between two hops at a time.
   private let window = 32
-  private var frameNumber = 0
-  private(set) var records: [ReplayRecord] = []
+  private var frameNumber: Int?
+  private var records: [HomeRecord] = []
 
-  init(_ configuration: GatewayConfiguration, state: String?) throws {
+  /// `pan` and `mac` say who the radio is; `state` is a directory, or `nil` for nothing that survives.
+  init(
+    _ configuration: GatewayConfiguration, pan: PANConfiguration, mac: MACConfiguration, state: String?,
+    random: some RandomNumberGenerator & Sendable, now: Instant
+  ) throws {
     let identity = try IdentityFiles.identity(configuration.identityFile)
     let oracle = try IdentityFiles.publicIdentity(configuration.oracleFile)
     let relayFile = configuration.relayIdentityFile
@@ -38,20 +45,23 @@ final class ReplayHome {
       throw Failure.cannotStart(
         "\(configuration.peerRecordFile): its members do not include \(configuration.identityFile)")
     }
-    stack = PANStack(
-      configuration: configuration.pan, keys: configuration.keys, reassembly: configuration.reassembly,
-      blockwise: Self.blockwise(configuration), random: ReplayGenerator(seed: configuration.pan.extendedAddress.value))
-    gateway = Gateway(
-      identity: identity, oracle: oracle, directory: directory, relay: relayIdentity.address,
-      store: try Self.store(state, "gateway"), queues: configuration.queues, limits: configuration.limits)
+    let store = try Self.store(state, "gateway")
+    let stack = PANStack(
+      configuration: pan, keys: configuration.keys, reassembly: configuration.reassembly,
+      blockwise: Self.blockwise(configuration), random: random)
+    let bridge = Gateway(
+      identity: identity, oracle: oracle, directory: directory, relay: relayIdentity.address, store: store,
+      queues: configuration.queues, limits: configuration.limits)
     do {
+      gateway = try HomeGateway(
+        gateway: bridge, stack: stack, mac: mac, keys: configuration.keys, store: store, random: random, now: now)
       relay = try RelayCore(
         relayIdentity, oracle: oracle, store: try Self.store(state, "relay"), queueLimits: configuration.queues)
     } catch let error as StoreError { throw Failure.cannotStart(error.description) }
     try Self.admit(configuration.accessListFile, to: &relay)
     do {
       gatewaySession = try relay.openSession(
-        client: identity.address, serving: gateway.nodes.map(\.address))
+        client: identity.address, serving: gateway.gateway.nodes.map(\.address))
     } catch {
       throw Failure.cannotStart(
         "\(configuration.accessListFile): does not let the gateway serve its nodes: \(error.reason.name)")
@@ -107,49 +117,61 @@ final class ReplayHome {
     } catch { throw Failure.cannotStart(error.description) }
   }
 
-  // MARK: The run
+  // MARK: Out
 
   /// What happened since the last call.
-  func takeRecords() -> [ReplayRecord] {
+  func takeRecords() -> [HomeRecord] {
     defer { records.removeAll() }
     return records
   }
 
-  private func note(_ now: Instant, _ event: ReplayRecord.Event) {
-    records.append(ReplayRecord(time: now, frame: frameNumber == 0 ? nil : frameNumber, event: event))
+  /// The next frame for the radio. Its outcome is for ``transmitted(_:now:)``.
+  func takeTransmission() -> [UInt8]? { transmissions.isEmpty ? nil : transmissions.removeFirst() }
+
+  /// The devices for which frames wait, if that has changed since the last call.
+  func takeSourceMatch() -> SourceMatch? {
+    defer { sourceMatch = nil }
+    return sourceMatch
   }
 
-  private func note(_ now: Instant, _ events: [GatewayEvent]) {
-    for event in events { note(now, .gateway(event)) }
+  /// When to call ``advance(to:)``; `nil` for never.
+  func nextTimeout() throws -> Instant? {
+    [gateway.nextTimeout(), try relay.earliestExpiry()].compactMap { $0 }.min()
   }
 
-  /// Gives the owner's commands. One that the state directory knows from an earlier run is not given again.
-  func command(_ commands: [CommandText], now: Instant) throws {
-    guard owner != nil else {
-      if commands.isEmpty { return }
-      throw Failure.usage("--command needs an owner: the configuration has no 'demo.owner'")
-    }
-    for (index, command) in commands.enumerated() {
-      do {
-        if let sequence = try owner?.command(command, label: "\(index) \(command)", now: now) {
-          note(now, .commandGiven(command.description, sequence: sequence))
-        }
-      } catch let error as CommandError {
-        throw Failure.usage("--command '\(command)': \(error)")
-      }
-    }
+  private func note(_ now: Instant, _ event: HomeRecord.Event) {
+    records.append(HomeRecord(time: now, frame: frameNumber, event: event))
+  }
+
+  // MARK: In
+
+  /// Gives the owner's commands. `label` tells one from the others for all time: one that the state directory knows is not
+  /// given again.
+  func command(_ command: CommandText, label: String, now: Instant) throws -> UInt64? {
+    guard let sequence = try owner?.command(command, label: label, now: now) else { return nil }
+    note(now, .commandGiven(command.description, sequence: sequence))
     try pump(now: now)
+    return sequence
   }
 
-  /// Takes the next frame of the capture and returns the frames that the gateway sends because of it.
-  func receive(_ frame: RawSpan, metadata: FrameMetadata, number: Int) throws -> [[UInt8]] {
-    let now = metadata.timestamp
-    var sent = try advance(to: now)
+  /// Takes a frame from the radio; `number` is that in the recording.
+  func receive(_ frame: RawSpan, metadata: FrameMetadata, number: Int? = nil) throws {
     frameNumber = number
-    stack.receive(frame, metadata: metadata)
+    gateway.receive(frame, metadata: metadata)
+    try settle(now: metadata.timestamp)
+  }
+
+  /// What became of the frame that was taken last.
+  func transmitted(_ outcome: TransmitOutcome, now: Instant) throws {
+    gateway.transmitted(outcome, now: now)
     try settle(now: now)
-    sent += stack.takeTransmissions().map { $0 }
-    return sent
+  }
+
+  /// The radio works, for the first time or again.
+  func radioStarted(isFirst: Bool, now: Instant) throws {
+    transmissions.removeAll()
+    if isFirst { gateway.start(now: now) } else { gateway.radioRestarted(now: now) }
+    try settle(now: now)
   }
 
   /// Notes what was no frame at all.
@@ -158,45 +180,42 @@ final class ReplayHome {
     note(now, .dropped(reason))
   }
 
+  /// Does what the passing of time asks for.
+  func advance(to now: Instant) throws {
+    while let due = gateway.nextTimeout(), due <= now {
+      gateway.timeout(at: due)
+      collect(now: now)
+      if gateway.nextTimeout() == due { break }
+    }
+    if let due = try relay.earliestExpiry(), due <= now { try relay.expire(now: now) }
+    try settle(now: now)
+  }
+
   /// What stands in the queues.
   func waiting() throws -> [ReplaySummary.Waiting] {
-    var rows = try gateway.nodes.filter { $0.traits.contains(.sleeps) }.map { node in
-      let usage = try gateway.queueUsage(of: node)
+    var rows = try gateway.gateway.nodes.filter { $0.traits.contains(.sleeps) }.map { node in
+      let usage = try gateway.gateway.queueUsage(of: node)
       return ReplaySummary.Waiting(queue: node.name, messages: usage.messages, bytes: usage.bytes)
     }
-    let outbox = try gateway.outboxUsage()
+    let outbox = try gateway.gateway.outboxUsage()
     rows.append(ReplaySummary.Waiting(queue: "outbox", messages: outbox.messages, bytes: outbox.bytes))
     return rows
   }
 
-  /// Does what the passing of time asks for.
-  func advance(to now: Instant) throws -> [[UInt8]] {
-    while let due = stack.nextTimeout, due <= now { stack.timeout(at: max(due, .init(microseconds: .min + 1))) }
-    try settle(now: now)
-    if let due = try gateway.nextExpiry(), due <= now { note(now, try gateway.expire(now: now)) }
-    if let due = try relay.earliestExpiry(), due <= now { try relay.expire(now: now) }
+  private func settle(now: Instant) throws {
+    collect(now: now)
     try pump(now: now)
-    return stack.takeTransmissions()
   }
 
-  private func settle(now: Instant) throws {
-    var events = stack.takeEvents()
-    while !events.isEmpty {
-      for event in events {
-        switch event {
-        case .dropped(let reason): note(now, .dropped(reason))
-        case .request(let exchange, let request):
-          let answer = gateway.receive(
-            NodeRequest(
-              request: request.request, eui64: request.extendedAddress?.value, fingerprint: request.fingerprint),
-            now: now)
-          note(now, answer.events)
-          stack.respond(to: exchange, with: answer.response, now: now)
-        }
+  private func collect(now: Instant) {
+    for action in gateway.takeActions() {
+      switch action {
+      case .transmit(let psdu): transmissions.append(psdu)
+      case .sourceMatch(let devices): sourceMatch = devices
+      case .event(let event): note(now, .gateway(event))
+      case .dropped(let reason): note(now, .dropped(reason))
       }
-      events = stack.takeEvents()
     }
-    try pump(now: now)
   }
 
   // MARK: Between the hops
@@ -213,15 +232,15 @@ final class ReplayHome {
 
   private func pumpGateway(now: Instant) throws -> Bool {
     var moved = false
-    for message in try gateway.outbound(limit: window) {
+    for message in try gateway.gateway.outbound(limit: window) {
       guard submit(message, gatewaySession, from: "gateway", now: now) else { continue }
-      try gateway.confirmOutbound(message.number)
+      try gateway.gateway.confirmOutbound(message.number)
       moved = true
     }
     for message in try relay.pending(for: gatewaySession, limit: window, now: now) {
       guard let address = Address(message.mailbox.address) else { continue }
-      let (custody, events) = gateway.deliver(message.bytes, now: now)
-      note(now, events)
+      let custody = gateway.deliver(message.bytes, now: now)
+      collect(now: now)
       if try settle(custody, message, address, gatewaySession, now: now) { moved = true }
     }
     return moved

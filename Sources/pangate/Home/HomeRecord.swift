@@ -3,7 +3,7 @@ import Envelope
 import Wire
 
 /// One thing that happened in a replay.
-struct ReplayRecord {
+struct HomeRecord {
   enum Event {
     case gateway(GatewayEvent)
     /// The owner gave a command, as it was typed.
@@ -49,7 +49,7 @@ struct DeliveredMessage {
   var receipt: Receipt?
 }
 
-extension ReplayRecord {
+extension HomeRecord {
   /// The record as a line of the table: event, from, to, class, size, detail.
   var cells: [String] {
     switch event {
@@ -107,6 +107,18 @@ extension ReplayRecord {
       return ["displaced", held.from, held.node, "", "\(held.size)", "number \(held.number): \(reason.name)"]
     case .expired(let held, let sender):
       return ["expired", held.from, held.node, "", "\(held.size)", "number \(held.number); \(sender) gets a receipt"]
+    case .exchanging(let held):
+      return ["asked", held.from, held.node, "", "\(held.size)", "number \(held.number) as a CoAP request"]
+    case .exchanged(let held, let code, let sequence):
+      return [
+        "answered", held.node, held.from, "", "",
+        "\(code) to number \(held.number)" + (sequence.map { ", seq \($0)" } ?? "; its commander has left"),
+      ]
+    case .exchangeFailed(let held, let reason):
+      return ["NO ANSWER", held.node, held.from, "", "", "number \(held.number): \(reason.name)"]
+    case .registered(let node, let endpoint, let lifetime):
+      return ["registered", node, "gateway", "", "", "as \(Printable.line(endpoint)) for \(lifetime) s"]
+    case .deregistered(let node): return ["registered", node, "gateway", "", "", "no more"]
     case .peerRecord(let epoch): return ["peers", "oracle", "gateway", "", "", "peer record of epoch \(epoch) obeyed"]
     }
   }

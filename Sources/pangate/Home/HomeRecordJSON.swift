@@ -3,7 +3,7 @@ import Envelope
 import Wire
 
 /// A record as one JSON object: `time` (seconds since 1970), `frame`, `event`, and what belongs to the event.
-struct ReplayJSON: Encodable {
+struct HomeRecordJSON: Encodable {
   var time: Double
   var frame: Int?
   var event: String
@@ -25,7 +25,7 @@ struct ReplayJSON: Encodable {
   var outcome: String?
   var content: [String]?
 
-  init(_ record: ReplayRecord) {
+  init(_ record: HomeRecord) {
     time = Double(record.time.microseconds) / 1e6
     frame = record.frame
     event = ""
@@ -64,6 +64,16 @@ struct ReplayJSON: Encodable {
       fill("displaced", held)
       self.reason = reason.name
     case .expired(let held, _): fill("expired", held)
+    case .exchanging(let held): fill("asked", held)
+    case .exchanged(let held, let code, let number):
+      fill("answered", held)
+      (outcome, inReplyTo, sequence) = (code, held.sequence, number)
+    case .exchangeFailed(let held, let reason):
+      fill("noAnswer", held)
+      self.reason = reason.name
+    case .registered(let node, let endpoint, let lifetime):
+      (event, from, kind, size) = ("registered", node, endpoint, Int(lifetime))
+    case .deregistered(let node): (event, from) = ("deregistered", node)
     case .peerRecord(let epoch): (event, sequence) = ("peerRecord", epoch)
     }
   }

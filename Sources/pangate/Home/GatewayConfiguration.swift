@@ -4,13 +4,31 @@ import Foundation
 import IEEE802154
 import IPv6
 import Queue
+import Radio
 import SixLoWPAN
 import Wire
 
 /// A gateway's configuration file, read and checked. Config/gateway.yaml is the commented example.
 struct GatewayConfiguration {
-  var pan: PANConfiguration
+  /// The prefix of the PAN.
+  enum Prefix: Equatable {
+    /// Link-local addresses only.
+    case none
+    /// One of RFC 4193, drawn at the first start and kept in the state directory.
+    case generated
+    case given(IPv6Prefix)
+  }
+
+  /// Who the border router is, but for what only the radio or the state directory can tell.
+  var panID: PANIdentifier
+  var radio = RadioSection()
+  var prefix = Prefix.none
+  var contexts: [ContextOption] = []
+  /// Bounds of the PAN side; addresses in it mean nothing.
+  var bounds = PANConfiguration(panID: PANIdentifier(0), extendedAddress: ExtendedAddress(0))
   var keys = KeyStore()
+  var security: LinkSecurity?
+  var joining = JoiningSection()
   var reassembly = ReassemblyLimits()
   var identityFile: String
   var oracleFile: String
@@ -19,13 +37,19 @@ struct GatewayConfiguration {
   var accessListFile: String
   var queues = QueueLimits()
   var limits = GatewayLimits()
+  var service = ServiceSection()
   var ownerFile: String?
   var commands: [String] = []
 
   static func load(_ file: String) throws -> GatewayConfiguration {
     let root = try ConfigSection.load(file)
-    var pan = try readPAN(root)
-    let keys = try readKeys(root)
+    let pan = try root.requiredSection("pan")
+    guard let identifier = try pan.integer("id", in: 0...0xfffe) else {
+      throw pan.error("id", "is missing: the PAN's identifier, for example 0xabcd")
+    }
+    let channel = try pan.integer("channel", in: 0...26)
+    try pan.finish()
+    let radio = try RadioSection(root.requiredSection("radio"), channel: channel)
     let identityFile = try root.requiredPath("identity")
     let group = try root.requiredSection("group")
     let oracleFile = try group.requiredPath("oracle")
@@ -37,45 +61,62 @@ struct GatewayConfiguration {
     try relay.finish()
 
     var configuration = GatewayConfiguration(
-      pan: pan, keys: keys, identityFile: identityFile, oracleFile: oracleFile, peerRecordFile: peerRecordFile,
-      relayIdentityFile: relayIdentityFile, accessListFile: accessListFile)
+      panID: PANIdentifier(UInt16(identifier)), identityFile: identityFile, oracleFile: oracleFile,
+      peerRecordFile: peerRecordFile, relayIdentityFile: relayIdentityFile, accessListFile: accessListFile)
+    configuration.radio = radio
+    try configuration.readAddresses(root)
+    configuration.keys = try readKeys(root)
+    if let section = try root.section("security") { try configuration.readSecurity(section) }
+    if let section = try root.section("joining") { configuration.joining = try JoiningSection(section) }
     if let queue = try root.section("queue") { try configuration.readQueues(queue) }
-    if let limits = try root.section("limits") {
-      try configuration.readLimits(limits, pan: &pan)
-      configuration.pan = pan
-    }
+    if let limits = try root.section("limits") { try configuration.readLimits(limits) }
+    configuration.service = try ServiceSection(root)
     if let demo = try root.section("demo") {
       configuration.ownerFile = try demo.requiredPath("owner")
       configuration.commands = try demo.texts("commands")
       try demo.finish()
     }
     try root.finish()
+    if case .linux? = radio.url?.target, configuration.security != nil {
+      throw root.error(
+        "security", "cannot be used with a 'linux:' radio: the kernel handles link security itself; use a dongle")
+    }
     return configuration
   }
 
-  private static func readPAN(_ root: ConfigSection) throws -> PANConfiguration {
-    let section = try root.requiredSection("pan")
-    guard let identifier = try section.integer("id", in: 0...0xfffe) else {
-      throw section.error("id", "is missing: the PAN's identifier, for example 0xabcd")
+  private mutating func readAddresses(_ root: ConfigSection) throws {
+    let prefix = try root.value("prefix", "'generate' or an IPv6 prefix of 64 bits, for example fd00:1:2:3::/64") {
+      text -> Prefix? in
+      if text == "generate" { return .generated }
+      return IPv6Prefix(text).flatMap { $0.length == 64 ? .given($0) : nil }
     }
-    _ = try section.integer("channel", in: 11...26)
-    try section.finish()
-    let radio = try root.requiredSection("radio")
-    let extended = try radio.requiredValue("eui64", "an EUI-64 of 16 hexadecimal digits") { ExtendedAddress($0) }
-    let short = try radio.integer("short", in: 0...0xfffd).map { ShortAddress(UInt16($0)) }
-    try radio.finish()
-    let prefix = try root.value("prefix", "an IPv6 prefix of 64 bits, for example fd00:1:2:3::/64") { text in
-      IPv6Prefix(text).flatMap { $0.length == 64 ? $0 : nil }
-    }
-    var pan = PANConfiguration(
-      panID: PANIdentifier(UInt16(identifier)), extendedAddress: extended, shortAddress: short, prefix: prefix)
-    for text in try root.texts("contexts") {
+    self.prefix = prefix ?? .none
+    contexts = try root.texts("contexts").map { text in
       guard let context = try? ContextOption(text) else {
         throw root.error("contexts", "must be a list like '1=fd00:1::/64', not '\(text)'")
       }
-      pan.contexts.set(context.identifier, prefix: context.prefix, compress: true, expires: nil)
+      return context
     }
-    return pan
+  }
+
+  private mutating func readSecurity(_ section: ConfigSection) throws {
+    guard let index = try section.integer("key-index", in: 1...255) else {
+      throw section.error("key-index", "is missing: the index of the key that frames are sent under")
+    }
+    let identifier = KeyIdentifier.index(UInt8(index))
+    guard (try? keys.key(for: identifier)) != nil else {
+      throw section.error("key-index", "\(index) is not among the keys of the file that 'keys' names")
+    }
+    let level = try section.value("level", "one of enc-mic-32, enc-mic-64, enc-mic-128, mic-32, mic-64, mic-128") {
+      [
+        "mic-32": SecurityLevel.mic32, "mic-64": .mic64, "mic-128": .mic128, "enc-mic-32": .encMIC32,
+        "enc-mic-64": .encMIC64, "enc-mic-128": .encMIC128,
+      ][$0]
+    }
+    var security = LinkSecurity(level: level ?? .encMIC32, key: identifier)
+    security.isRequired = try section.boolean("required") ?? true
+    self.security = security
+    try section.finish()
   }
 
   private static func readKeys(_ root: ConfigSection) throws -> KeyStore {
@@ -107,7 +148,7 @@ struct GatewayConfiguration {
     try section.finish()
   }
 
-  private mutating func readLimits(_ section: ConfigSection, pan: inout PANConfiguration) throws {
+  private mutating func readLimits(_ section: ConfigSection) throws {
     if let number = try section.integer("reassembly-datagrams", in: 1...65_536) {
       reassembly.maximumDatagrams = number
     }
@@ -117,9 +158,11 @@ struct GatewayConfiguration {
     if let number = try section.integer("reassembly-seconds", in: 1...60) {
       reassembly.timeout = .seconds(number)
     }
-    if let number = try section.integer("neighbors", in: 1...1_000_000) { pan.maximumNeighbors = number }
-    if let number = try section.integer("addresses-per-radio", in: 1...1024) { pan.maximumAddressesPerRadio = number }
-    if let number = try section.integer("icmp-errors-per-second", in: 0...1000) { pan.errorsPerSecond = number }
+    if let number = try section.integer("neighbors", in: 1...1_000_000) { bounds.maximumNeighbors = number }
+    if let number = try section.integer("addresses-per-radio", in: 1...1024) {
+      bounds.maximumAddressesPerRadio = number
+    }
+    if let number = try section.integer("icmp-errors-per-second", in: 0...1000) { bounds.errorsPerSecond = number }
     if let number = try section.integer("envelope-bytes", in: 256...(1 << 20)) { limits.maximumEnvelope = number }
     if let number = try section.integer("clock-skew-seconds", in: 0...86_400) { limits.clockSkew = UInt64(number) }
     if let number = try section.integer("reading-lifetime-seconds", in: 1...(1 << 31)) {
