@@ -214,4 +214,16 @@ struct PcapDriverTests {
     _ = try await driver.open(settings)
     #expect(await received(driver).frames.count == 3)
   }
+
+  @Test("A radio that no driver is for is refused")
+  func noDriver() throws {
+    do throws(RadioError) {
+      _ = try RadioDrivers.make(RadioURL("spinel:/dev/ttyACM0"))
+      Issue.record("made")
+    } catch {
+      #expect(error.kind == .notSupported)
+    }
+    #expect(try RadioDrivers.make(RadioURL("linux:wpan0")) is LinuxDriver)
+    #expect(try RadioDrivers.make(RadioURL("zep://127.0.0.1:0")) is ZEPDriver)
+  }
 }

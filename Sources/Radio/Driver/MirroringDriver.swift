@@ -1,4 +1,3 @@
-import Foundation
 import IEEE802154
 import Synchronization
 import Wire
@@ -22,7 +21,7 @@ public final class MirroringDriver: RadioDriver {
   /// `now` tells the time stamps of what is sent.
   public init(
     _ base: any RadioDriver, to ring: CaptureRing,
-    now: @escaping @Sendable () -> Instant = { Instant(microseconds: Int64(Date().timeIntervalSince1970 * 1e6)) }
+    now: @escaping @Sendable () -> Instant = { .now }
   ) {
     self.base = base
     self.ring = ring

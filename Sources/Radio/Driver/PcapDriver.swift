@@ -36,7 +36,7 @@ public final class PcapDriver: RadioDriver {
   /// others are as much later as they were in the recording.
   public init<C: Clock>(
     _ url: RadioURL, path: String, speed: Speed = .real, clock: C = ContinuousClock(),
-    now: @escaping @Sendable () -> Instant = { Instant(microseconds: Int64(Date().timeIntervalSince1970 * 1e6)) }
+    now: @escaping @Sendable () -> Instant = { .now }
   ) where C.Duration == Duration {
     self.url = url
     self.path = path
