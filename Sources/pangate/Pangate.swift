@@ -3,7 +3,7 @@ import Foundation
 
 /// `pangate`: the command line.
 @main
-struct Pangate: ParsableCommand {
+struct Pangate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pangate",
     abstract: "Border router and relay for 802.15.4 / 6LoWPAN homes.",
@@ -11,19 +11,27 @@ struct Pangate: ParsableCommand {
       EXAMPLES
         pangate decode Captures/home.pcap
         pangate replay Captures/home.pcap --config Config/demo/gateway.yaml
+        pangate radio list
+        pangate sniff zep://127.0.0.1:17754 --channel 26
         pangate identity new --name lock -o lock.pem
 
       \(Exit.help)
       """,
     version: "0.1.0",
-    subcommands: [Decode.self, Replay.self, IdentityCommand.self, EnvelopeCommand.self])
+    subcommands: [
+      Decode.self, Replay.self, RadioCommand.self, Sniff.self, IdentityCommand.self, EnvelopeCommand.self,
+    ])
 
   /// Like ArgumentParser's own `main`, with this project's exit codes.
-  static func main() {
+  static func main() async {
     signal(SIGPIPE, SIG_DFL)
     do {
       var command = try parseAsRoot()
-      try command.run()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
     } catch let failure as Failure {
       note("pangate: \(failure.description)")
       Foundation.exit(failure.code)
