@@ -63,7 +63,12 @@ struct Sniff: AsyncParsableCommand {
   func validate() throws {
     let radio = try radioURL(url)
     var isRecording = false
-    if case .pcap = radio.target { isRecording = true }
+    if case .pcap(let path) = radio.target {
+      isRecording = true
+      if let output, Self.resolved(output) == Self.resolved(path) {
+        throw ValidationError("-o \(output) would overwrite the recording that is played")
+      }
+    }
     if channel == nil, !isRecording {
       throw ValidationError("--channel is missing: give the channel to listen on, for example --channel 15")
     }
@@ -80,15 +85,21 @@ struct Sniff: AsyncParsableCommand {
     }
   }
 
+  private static func resolved(_ path: String) -> String {
+    URL(fileURLWithPath: path).standardizedFileURL.resolvingSymlinksInPath().path
+  }
+
   func run() async throws {
     // Whoever reads the output has seen enough.
     signal(SIGPIPE, SIG_DFL)
     let radio = try radioURL(url)
     let settings = RadioSettings.listening(channel: channel ?? 11, page: page)
     let driver: any RadioDriver
+    let signals: UnixSignalsSequence
     do throws(RadioError) {
       driver = try RadioDrivers.make(radio, recordingSpeed: speed?.value ?? .real)
       let description = try await driver.open(settings)
+      signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
       note("\(radio): \(description.name), listening\(channel.map { " on channel \($0)" } ?? "")")
     } catch { throw Failure.cannotStart(error.description) }
     let listening = Task { [plan = try plan(radio, settings)] in
@@ -96,7 +107,7 @@ struct Sniff: AsyncParsableCommand {
       for await event in driver.events where try !run.take(event) { break }
       return run.finish()
     }
-    let result = await ended(listening)
+    let result = await ended(listening, signals)
     await driver.close()
     let summary = try result.get()
     note(summary.text(driver.statistics))
@@ -114,8 +125,9 @@ struct Sniff: AsyncParsableCommand {
   }
 
   /// Waits until the listening ends by itself, by a signal, or because its time is over. A second signal does not wait.
-  private func ended(_ listening: Task<SniffSummary, any Error>) async -> Result<SniffSummary, any Error> {
-    let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+  private func ended(
+    _ listening: Task<SniffSummary, any Error>, _ signals: UnixSignalsSequence
+  ) async -> Result<SniffSummary, any Error> {
     let stop = Task {
       var isStopping = false
       for await signal in signals {
