@@ -125,6 +125,12 @@ public struct HomeGateway<Store: MailboxStore>: ~Copyable {
     settle(now: now)
   }
 
+  /// Whether devices may associate that have not before, and which; none named is all.
+  public mutating func permitJoining(_ isPermitted: Bool, admitted: [ExtendedAddress]) {
+    mac.permitsJoining = isPermitted
+    mac.admitted = admitted.isEmpty ? nil : Set(admitted)
+  }
+
   /// Takes a frame from the radio.
   public mutating func receive(_ frame: RawSpan, metadata: FrameMetadata) {
     stack.receive(frame, metadata: metadata)

@@ -19,6 +19,9 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case captureNotIEEE802154
   case zepMalformed
   case tapMalformed
+  case hdlcFCSMismatch
+  case hdlcAborted
+  case spinelMalformed
 
   // IEEE 802.15.4.
   case macFrameTooLong

@@ -12,24 +12,28 @@ struct Pangate: AsyncParsableCommand {
         pangate decode Captures/home.pcap
         pangate replay Captures/home.pcap --config Config/demo/gateway.yaml
         pangate radio list
-        pangate sniff zep://127.0.0.1:17754 --channel 26
+        pangate sniff linux:monitor0 --channel 15
+        pangate gateway --config /etc/pangate/gateway.yaml
         pangate identity new --name lock -o lock.pem
 
       \(Exit.help)
       """,
     version: "0.1.0",
     subcommands: [
-      Decode.self, Replay.self, RadioCommand.self, Sniff.self, IdentityCommand.self, EnvelopeCommand.self,
+      GatewayCommand.self, StatusCommand.self, SendCommand.self, RadioCommand.self, Sniff.self, Decode.self,
+      Replay.self, IdentityCommand.self, EnvelopeCommand.self,
     ])
 
   /// Like ArgumentParser's own `main`, with this project's exit codes.
   static func main() async {
-    signal(SIGPIPE, SIG_DFL)
     do {
       var command = try parseAsRoot()
-      if var asynchronous = command as? any AsyncParsableCommand {
-        try await asynchronous.run()
+      if var daemon = command as? any AsyncParsableCommand {
+        // A peer that went away is an error of the write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        try await daemon.run()
       } else {
+        signal(SIGPIPE, SIG_DFL)
         try command.run()
       }
     } catch let failure as Failure {

@@ -44,7 +44,7 @@ struct ReplayInputTests {
   func keys() throws {
     let cases: [((String) -> String, [String])] = [
       ({ $0 + "\ncolour: blue\n" }, ["unknown key 'colour'", ".yaml:"]),
-      ({ $0.replacingOccurrences(of: "channel: 15", with: "channel: 99") }, ["'pan.channel'", "11 to 26", ".yaml:"]),
+      ({ $0.replacingOccurrences(of: "channel: 15", with: "channel: 99") }, ["'pan.channel'", "0 to 26", ".yaml:"]),
       ({ $0.replacingOccurrences(of: "identity: \(demo)/gateway.pem\n", with: "") }, ["'identity' is missing"]),
       ({ $0.replacingOccurrences(of: "  id: 0xabcd\n", with: "") }, ["'pan.id'"]),
       ({ _ in "pan: [" }, ["not valid YAML"]),

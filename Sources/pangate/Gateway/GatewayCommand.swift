@@ -1,0 +1,101 @@
+import ArgumentParser
+import Bridge
+import CoreMetrics
+import Envelope
+import Foundation
+import Logging
+import NIOPosix
+import Radio
+import ServiceLifecycle
+import UnixSignals
+
+/// `pangate gateway`: the daemon.
+struct GatewayCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "gateway",
+    abstract: "Run the gateway on a radio: the border router of the PAN.",
+    discussion: """
+      Runs until SIGTERM or SIGINT, then sends what is on its way and stops within 5 seconds. SIGHUP reads limits and
+      joining anew. A radio that is unplugged or wedged is reset and opened again, for ever. Logs go to standard error.
+
+      EXAMPLES
+        pangate gateway --config /etc/pangate/gateway.yaml --check-config
+        pangate gateway --config /etc/pangate/gateway.yaml
+        pangate gateway --config Config/gateway.yaml --radio zep://127.0.0.1:17754 --log-level debug
+
+      \(Exit.help)
+      """)
+
+  @Option(help: "The gateway's configuration; Config/gateway.yaml explains every key.") var config: String
+  @Option(help: "Use this radio instead of the configuration's 'radio.url'.") var radio: String?
+  @Option(help: "What to log: trace, debug, info, notice, warning, error or critical.")
+  var logLevel: Logger.Level = .info
+  @Flag(help: "Check the configuration and what it names, and stop.") var checkConfig = false
+
+  func run() async throws {
+    var configuration = try GatewayConfiguration.load(config)
+    if let radio {
+      do { configuration.radio.url = try RadioURL(radio) } catch { throw Failure.usage("--radio \(error)") }
+    }
+    guard let url = configuration.radio.url else {
+      throw Failure.cannotStart(
+        "\(config): 'radio.url' is missing: write, for example, url: linux:wpan0; 'pangate radio list' shows what there is"
+      )
+    }
+    if checkConfig { return try check(configuration) }
+    LoggingSystem.bootstrap { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = logLevel
+      return handler
+    }
+    let logger = Logger(label: "pangate")
+    let group = MultiThreadedEventLoopGroup.singleton
+    let registry = PrometheusRegistry()
+    let driver: any RadioDriver
+    do { driver = try RadioDrivers.make(url, group: group) } catch { throw Failure.cannotStart("\(error)") }
+    let service = GatewayService(
+      file: config, configuration: configuration, driver: driver, metrics: GatewayMetrics(registry), logger: logger)
+    var services: [any Service] = [service, ReloadService(gateway: service)]
+    if let path = configuration.service.control {
+      services.append(ControlServer(path: path, gateway: service, group: group, logger: logger))
+    }
+    if let port = configuration.service.metricsPort {
+      services.append(MetricsServer(port: port, registry: registry, group: group, logger: logger))
+    }
+    var settings = ServiceGroupConfiguration(
+      services: services.map {
+        .init(
+          service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+          failureTerminationBehavior: .gracefullyShutdownGroup)
+      },
+      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    settings.maximumGracefulShutdownDuration = .seconds(5)
+    settings.maximumCancellationDuration = .seconds(1)
+    try await ServiceGroup(configuration: settings).run()
+  }
+
+  private func check(_ configuration: GatewayConfiguration) throws {
+    var configuration = configuration
+    // Whatever only the radio or the state directory can tell is taken as given.
+    if configuration.prefix == .generated { configuration.prefix = .given(KeptPrefix.generate(0)) }
+    let pan = try configuration.pan(hardwareAddress: GatewayConfiguration.randomAddress())
+    let home = try Home(
+      configuration, pan: pan, mac: configuration.mac(pan, capabilities: []), state: nil,
+      random: SystemRandomNumberGenerator(), now: .now)
+    print(
+      "\(config): good; \(home.gateway.gateway.nodes.count) nodes, peer record of epoch "
+        + "\(home.directory.record.version.epoch)")
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+/// SIGHUP.
+struct ReloadService: Service {
+  let gateway: GatewayService
+
+  func run() async throws {
+    let signals = await UnixSignalsSequence(trapping: .sighup)
+    for await _ in signals.cancelOnGracefulShutdown() { gateway.reload() }
+  }
+}
