@@ -11,6 +11,8 @@ struct Pangate: AsyncParsableCommand {
       EXAMPLES
         pangate decode Captures/home.pcap
         pangate replay Captures/home.pcap --config Config/demo/gateway.yaml
+        pangate radio list
+        pangate sniff linux:monitor0 --channel 15
         pangate gateway --config /etc/pangate/gateway.yaml
         pangate identity new --name lock -o lock.pem
 
@@ -18,8 +20,8 @@ struct Pangate: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      GatewayCommand.self, StatusCommand.self, SendCommand.self, Decode.self, Replay.self, IdentityCommand.self,
-      EnvelopeCommand.self,
+      GatewayCommand.self, StatusCommand.self, SendCommand.self, RadioCommand.self, Sniff.self, Decode.self,
+      Replay.self, IdentityCommand.self, EnvelopeCommand.self,
     ])
 
   /// Like ArgumentParser's own `main`, with this project's exit codes.
