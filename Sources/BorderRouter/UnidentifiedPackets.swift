@@ -33,7 +33,9 @@ struct UnidentifiedPackets: Sendable {
 
   /// Those for which no answer came.
   mutating func expire(now: Instant) -> [Packet] {
-    let over = packets.values.filter { $0.deadline <= now }.sorted { ($0.deadline, $0.source) < ($1.deadline, $1.source) }
+    let over = packets.values.filter { $0.deadline <= now }.sorted {
+      ($0.deadline, $0.source) < ($1.deadline, $1.source)
+    }
     for packet in over { packets[packet.radio] = nil }
     return over
   }

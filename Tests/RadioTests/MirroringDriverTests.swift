@@ -132,7 +132,7 @@ struct MirroringDriverTests {
   @Test("The channel of a recording is not what the settings say")
   func recording() async throws {
     let file = try folder.file("a.pcap", CaptureBytes.pcap(230, [[0x41, 0x88, 1], [0x41, 0x88, 2]]))
-    let base = try RadioDrivers.make(RadioURL("pcap:\(file)"), recordingSpeed: .max)
+    let base = RadioDrivers.make(try RadioURL("pcap:\(file)"), recordingSpeed: .max)
     let driver = MirroringDriver(base, to: ring())
     _ = try await driver.open(settings)
     var count = 0

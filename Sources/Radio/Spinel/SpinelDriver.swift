@@ -34,7 +34,7 @@ public final class SpinelDriver: RadioDriver {
   /// go back.
   public init(
     url: RadioURL, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-    timing: SpinelTiming = SpinelTiming(), now: @escaping @Sendable () -> Instant = SpinelClock.now
+    timing: SpinelTiming = SpinelTiming(), now: @escaping @Sendable () -> Instant = { .now }
   ) {
     self.url = url
     self.group = group
@@ -182,13 +182,4 @@ public final class SpinelDriver: RadioDriver {
   private static func release(_ line: SpinelLine) async {
     try? await NIOThreadPool.singleton.runIfActive { line.release() }
   }
-}
-
-/// The time of day when it was first asked for, going on by a clock that never goes back.
-public enum SpinelClock {
-  private static let start = (
-    instant: Instant(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)), clock: ContinuousClock.now
-  )
-
-  @Sendable public static func now() -> Instant { start.instant.advanced(by: start.clock.duration(to: .now)) }
 }

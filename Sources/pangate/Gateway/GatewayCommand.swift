@@ -51,8 +51,14 @@ struct GatewayCommand: AsyncParsableCommand {
     let logger = Logger(label: "pangate")
     let group = MultiThreadedEventLoopGroup.singleton
     let registry = PrometheusRegistry()
-    let driver: any RadioDriver
-    do { driver = try RadioDrivers.make(url, group: group) } catch { throw Failure.cannotStart("\(error)") }
+    var driver = RadioDrivers.make(url, group: group)
+    if let capture = configuration.service.capture {
+      let ring = CaptureRing(
+        path: capture.path, maximumBytes: capture.maximumBytes, files: capture.files,
+        encoder: PcapngEncoder(radio: url.description)
+      ) { logger.error("\($0); the gateway goes on without") }
+      driver = MirroringDriver(driver, to: ring)
+    }
     let service = GatewayService(
       file: config, configuration: configuration, driver: driver, metrics: GatewayMetrics(registry), logger: logger)
     var services: [any Service] = [service, ReloadService(gateway: service)]

@@ -40,7 +40,7 @@ struct RadioProbe: AsyncParsableCommand {
     let url = try radioURL(url)
     let facts: RadioFacts
     do throws(RadioError) {
-      let driver = try RadioDrivers.make(url)
+      let driver = RadioDrivers.make(url)
       let description = try await driver.open(.listening(channel: channel, page: page))
       await driver.close()
       facts = RadioFacts(url, description)

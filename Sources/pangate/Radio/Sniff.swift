@@ -97,7 +97,7 @@ struct Sniff: AsyncParsableCommand {
     let driver: any RadioDriver
     let signals: UnixSignalsSequence
     do throws(RadioError) {
-      driver = try RadioDrivers.make(radio, recordingSpeed: speed?.value ?? .real)
+      driver = RadioDrivers.make(radio, recordingSpeed: speed?.value ?? .real)
       let description = try await driver.open(settings)
       signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
       note("\(radio): \(description.name), listening\(channel.map { " on channel \($0)" } ?? "")")
