@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from pathlib import Path
 
 import addresses
 import home
@@ -28,6 +29,21 @@ async def demo(network):
     print("  " + await network.said(rf"handed owner {SENSOR}"), flush=True)
     await network.coap(SENSOR, "get", "/e?done=1")
     print("  " + await network.said(rf"confirmed {SENSOR}"), flush=True)
+
+
+async def privileges(network):
+    """One thread may configure radios; the others, which see what comes from outside, may nothing."""
+    tasks = Path(f"/proc/{network.gateway.pid}/task")
+    effective = [
+        int(line.split()[1], 16)
+        for task in tasks.iterdir()
+        for line in (task / "status").read_text().splitlines()
+        if line.startswith(("CapEff:", "CapPrm:"))
+    ]
+    network_only = 1 << 12 | 1 << 13  # CAP_NET_ADMIN, CAP_NET_RAW
+    assert sorted(set(effective)) == [0, network_only], effective
+    assert effective.count(network_only) == 2, effective
+    print(f"  {len(effective) // 2} threads, one of them with capabilities: network only", flush=True)
 
 
 async def ping(network):
