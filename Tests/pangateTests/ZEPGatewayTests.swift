@@ -16,7 +16,7 @@ struct ZEPGatewayTests {
     #expect(solicited.contains("options [1, 3, 35]"))
 
     #expect(try home.node("0270616e67000b05", ["post", "21.5"]) == "2.04 Changed acknowledged 1 retries 0\n")
-    #expect(try home.log(has: "delivered temperature owner no-consequence 4"))
+    #expect(try home.log(has: "delivered temperature owner no-consequence 4 reads: 21.5"))
     // Four frames out, each acknowledged.
     let long = String(repeating: "7", count: 300)
     #expect(try home.node("0270616e67000b05", ["post", long]).hasPrefix("2.04 Changed acknowledged 4 "))
@@ -64,12 +64,15 @@ final class ZEPHome {
     identity: \(demo)/gateway.pem
     group: {oracle: \(demo)/oracle.pem, peer-record: \(demo)/peer-record-gateway.cose}
     relay: {identity: \(demo)/relay.pem, access-list: \(demo)/access-list.cose}
-    demo: {owner: \(demo)/owner.pem, commands: ["lock: PUT /lock open"]}
+    demo: {owner: \(demo)/owner.pem, commands: ["lock: PUT /lock open"], print: true}
     """.write(to: config, atomically: true, encoding: .utf8)
     try Data().write(to: logFile)
     process.executableURL = Executable.products.appendingPathComponent("pangate")
     process.arguments = ["gateway", "--config", config.path, "--log-level", "debug"]
-    process.standardError = try FileHandle(forWritingTo: logFile)
+    let log = try FileHandle(forWritingTo: logFile)
+    try log.seekToEnd()
+    process.standardError = log
+    process.standardOutput = log
     try process.run()
     guard try log(has: "held owner lock") else { throw NotStarted(log: try text()) }
   }

@@ -58,7 +58,7 @@ if "LAB_LIVE_NODES" in os.environ:
         Member("lock", NODE, 1, "0270616e67000b01", 0x0B01, LIVE, ["owner"], SLEEPS, LIVE),
         Member("lamp", NODE, 0, "0270616e67000b02", 0x0B02, LIVE, ["owner"], COAP_SERVER | VOUCHED, LIVE),
         *(
-            Member(name, NODE, 0, f"0270616e670010{index:02x}", 0xFFFF, LIVE, ["owner"], SLEEPS | VOUCHED, LIVE)
+            Member(name, NODE, 0, f"0270616e6710{index:04x}", 0xFFFF, LIVE, ["owner"], SLEEPS | VOUCHED, LIVE)
             for index, name in enumerate(SENSORS, start=1)
         ),
     ]

@@ -93,6 +93,7 @@ relay:
   access-list: {identities}/access-list.cose
 demo:
   owner: {identities}/owner.pem
+  print: true
 """
         )
 
