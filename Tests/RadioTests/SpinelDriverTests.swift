@@ -10,11 +10,20 @@ import Wire
 struct SpinelDriverTests {
   private static let settings = SpinelBench.settings
 
-  /// Times of a test in which somebody does not answer.
-  private static var impatient: SpinelTiming {
+  /// For a radio that answers, however slow the machine is.
+  static var patient: SpinelTiming {
+    var timing = SpinelTiming()
+    timing.answer = .seconds(100)
+    timing.reset = .seconds(100)
+    timing.transmission = .seconds(100)
+    return timing
+  }
+
+  /// For a radio that is dead; one that is mended again has all the time it wants for its reset.
+  private static func impatient(reset: Duration) -> SpinelTiming {
     var timing = SpinelTiming()
     timing.answer = .milliseconds(100)
-    timing.reset = .milliseconds(100)
+    timing.reset = reset
     timing.transmission = .milliseconds(100)
     // A slow machine is no broken radio.
     timing.relapses = 1000
@@ -33,7 +42,7 @@ struct SpinelDriverTests {
   @Test("Probe, configuration, frames in both directions, source match, and quiet at the end")
   func session() async throws {
     let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: Self.patient)
     let description = try await driver.open(Self.settings)
     #expect(description.name.hasPrefix("OPENTHREAD/3ae741f95-dirty; SIMULATION"))
     #expect(description.hardwareAddress == ExtendedAddress(0x18b4_3000_0000_0001))
@@ -95,7 +104,7 @@ struct SpinelDriverTests {
   @Test("A full table is no error")
   func full() async throws {
     let line = try await SpinelFakeLine { $0.capacity = 10 }
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: Self.patient)
     _ = try await driver.open(Self.settings)
     try await driver.setSourceMatch(SourceMatch(short: Set((0..<50).map { ShortAddress($0) })))
     #expect(try await line.look(\.short.count) == 10)
@@ -107,7 +116,7 @@ struct SpinelDriverTests {
   @Test("Frames that nobody reads are dropped, oldest first, and counted")
   func overruns() async throws {
     let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: Self.patient)
     _ = try await driver.open(Self.settings)
     for _ in 0..<30 {
       try await line.change { rcp in
@@ -127,23 +136,24 @@ struct SpinelDriverTests {
   @Test("A radio that never answers")
   func dead() async throws {
     let line = try await SpinelFakeLine { $0.isDead = true }
-    let driver = SpinelDriver(url: try line.url, timing: Self.impatient)
+    let driver = SpinelDriver(url: try line.url, timing: Self.impatient(reset: .milliseconds(100)))
     let error = await error { () throws(RadioError) in _ = try await driver.open(Self.settings) }
     #expect(error?.kind == .silent && error?.radio == "spinel:\(line.path)")
     #expect(try await line.look(\.requests) == [.reset(.stack), .reset(.platform)])
-    // It comes to life, and the driver is opened again.
+    // It comes to life, and is opened again.
     try await line.change { rcp in
       rcp.isDead = false
       return []
     }
-    _ = try await driver.open(Self.settings)
-    await driver.close()
+    let other = SpinelDriver(url: try line.url, timing: Self.patient)
+    _ = try await other.open(Self.settings)
+    await other.close()
   }
 
   @Test("A radio that dies in the middle and comes back is configured again by itself")
   func comesBack() async throws {
     let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try line.url, timing: Self.impatient)
+    let driver = SpinelDriver(url: try line.url, timing: Self.impatient(reset: .seconds(100)))
     _ = try await driver.open(Self.settings)
     try await driver.setSourceMatch(SourceMatch(short: [ShortAddress(2)]))
     try await line.change { rcp in
@@ -167,7 +177,7 @@ struct SpinelDriverTests {
   @Test("A radio that dies for good")
   func dies() async throws {
     let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try line.url, timing: Self.impatient)
+    let driver = SpinelDriver(url: try line.url, timing: Self.impatient(reset: .seconds(1)))
     _ = try await driver.open(Self.settings)
     let events = driver.events
     try await line.change { rcp in
@@ -192,7 +202,7 @@ struct SpinelDriverTests {
       return random.bytes(count)
     }
     let line = try await SpinelFakeLine { $0.noise = { _ in noise(1, 8_000) } }
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: Self.patient)
     let error = await error { () throws(RadioError) in _ = try await driver.open(Self.settings) }
     #expect(error?.kind == .notSupported && error?.remedy.contains("baud") == true)
     #expect(driver.statistics.malformed > 0)
@@ -215,7 +225,7 @@ struct SpinelDriverTests {
   @Test("Firmware of an unknown version")
   func version() async throws {
     let line = try await SpinelFakeLine { $0.answers[.protocolVersion] = [9, 0] }
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: Self.patient)
     let error = await error { () throws(RadioError) in _ = try await driver.open(Self.settings) }
     #expect(error?.kind == .notSupported && error?.detail == "it speaks spinel 9.0, not 4.x")
   }
@@ -223,7 +233,7 @@ struct SpinelDriverTests {
   @Test("Unplugged: in the middle of a session, and in the middle of opening")
   func unplugged() async throws {
     let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: Self.patient)
     _ = try await driver.open(Self.settings)
     let events = driver.events
     try await line.change { rcp in
@@ -243,7 +253,7 @@ struct SpinelDriverTests {
     #expect(again?.kind == .notFound)
 
     let other = try await SpinelFakeLine { $0.isDead = true }
-    let opening = SpinelDriver(url: try other.url)
+    let opening = SpinelDriver(url: try other.url, timing: Self.patient)
     async let opened = error { () throws(RadioError) in _ = try await opening.open(Self.settings) }
     try await other.wait { !$0.requests.isEmpty }
     try await other.unplug()
@@ -253,7 +263,7 @@ struct SpinelDriverTests {
   @Test("Closed in the middle of opening")
   func closedWhileOpening() async throws {
     let line = try await SpinelFakeLine { $0.isDead = true }
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: Self.patient)
     async let opened = error { () throws(RadioError) in _ = try await driver.open(Self.settings) }
     try await line.wait { !$0.requests.isEmpty }
     await driver.close()
@@ -263,7 +273,7 @@ struct SpinelDriverTests {
   @Test("Keys: set before or while open, kept for later openings with a counter beyond the last")
   func keys() async throws {
     let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: Self.patient)
     #expect(driver.frameCounter == nil)
     try await driver.setKeys(SpinelMACKeys(keyIndex: 1, current: Array(0...15)), frameCounter: 1000)
     let description = try await driver.open(Self.settings)

@@ -8,7 +8,7 @@ import Wire
 
 @Suite("Spinel lines: serial ports and programs", .timeLimit(.minutes(5)))
 struct SpinelLineTests {
-  private func refusal(_ url: String, timing: SpinelTiming = SpinelTiming()) async throws -> RadioError {
+  private func refusal(_ url: String, timing: SpinelTiming = SpinelDriverTests.patient) async throws -> RadioError {
     let driver = SpinelDriver(url: try RadioURL(url), timing: timing)
     do throws(RadioError) {
       _ = try await driver.open(SpinelBench.settings)
@@ -64,14 +64,14 @@ struct SpinelLineTests {
   @Test("A port is opened once; when it is closed it is free for others")
   func exclusive() async throws {
     let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try line.url)
+    let driver = SpinelDriver(url: try line.url, timing: SpinelDriverTests.patient)
     _ = try await driver.open(SpinelBench.settings)
     let second = try await refusal("spinel:\(line.path)")
     #expect(second.kind == .inUse && second.detail == "another program has \(line.path)")
     // The first is not troubled by it.
     #expect(await driver.transmit(SpinelBench.frame(to: 2, "hello")) == .acknowledged(framePending: false))
     await driver.close()
-    let other = SpinelDriver(url: try line.url)
+    let other = SpinelDriver(url: try line.url, timing: SpinelDriverTests.patient)
     _ = try await other.open(SpinelBench.settings)
     await other.close()
   }
@@ -86,7 +86,7 @@ struct SpinelLineTests {
     "The baud rate of the URL, 8 data bits, no parity, raw", arguments: [9_600, 115_200, 460_800, 1_000_000, 4_000_000])
   func baud(rate: Int) async throws {
     let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try RadioURL("spinel:\(line.path)?baud=\(rate)"))
+    let driver = SpinelDriver(url: try RadioURL("spinel:\(line.path)?baud=\(rate)"), timing: SpinelDriverTests.patient)
     _ = try await driver.open(SpinelBench.settings)
     #expect(try output("stty", "speed", input: line.terminal) == "\(rate)\n")
     let settings = try output("stty", "-a", input: line.terminal)
@@ -107,7 +107,8 @@ struct SpinelLineTests {
       try? FileManager.default.removeItem(at: script)
       try? FileManager.default.removeItem(at: mark)
     }
-    let driver = SpinelDriver(url: try RadioURL("spinel+exec:sh \(script.path) \(line.path) \(mark.path)"))
+    let driver = SpinelDriver(
+      url: try RadioURL("spinel+exec:sh \(script.path) \(line.path) \(mark.path)"), timing: SpinelDriverTests.patient)
     _ = try await driver.open(SpinelBench.settings)
     var events = driver.events.makeAsyncIterator()
     try await line.change { try $0.hear("hello all") }
