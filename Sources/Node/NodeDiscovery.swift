@@ -43,7 +43,8 @@ extension NodeStack {
 
   /// Takes an advertisement: router, prefix, contexts (which the decoder has taken).
   private mutating func receive(
-    _ advertisement: RouterAdvertisement, _ options: [NeighborDiscoveryOption], _ ip: IPv6Header, from radio: MACAddress,
+    _ advertisement: RouterAdvertisement, _ options: [NeighborDiscoveryOption], _ ip: IPv6Header,
+    from radio: MACAddress,
     now: Instant
   ) {
     // One router is enough while it is one.
@@ -189,7 +190,8 @@ extension NodeStack {
   }
 
   private mutating func send(
-    _ fixed: some WireValue, _ options: [NeighborDiscoveryOption], from source: IPv6Address, to destination: IPv6Address,
+    _ fixed: some WireValue, _ options: [NeighborDiscoveryOption], from source: IPv6Address,
+    to destination: IPv6Address,
     radio: MACAddress, now: Instant
   ) {
     let length = options.reduce(fixed.encodedLength) { $0 + $1.encodedLength }

@@ -84,7 +84,8 @@ extension NodeStack {
     let source = join.isWaiting ? .extended(configuration.extendedAddress) : ownRadio
     guard coordinator != .absent else {
       return MACHeader(
-        type: .command, sequenceNumber: 0, sourcePAN: configuration.panID, source: source, acknowledgmentRequested: true)
+        type: .command, sequenceNumber: 0, sourcePAN: configuration.panID, source: source, acknowledgmentRequested: true
+      )
     }
     return MACHeader(
       type: .command, sequenceNumber: 0, destinationPAN: configuration.panID, destination: coordinator, source: source,
