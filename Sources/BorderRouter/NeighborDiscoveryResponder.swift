@@ -136,6 +136,15 @@ struct NeighborDiscoveryResponder {
       from: configuration.linkLocal, to: address, radio: radio)
   }
 
+  /// A solicitation that asks all whose an address is: the answer to it names the EUI-64, while one to a node alone may
+  /// leave that out (RFC 4861, 4.4).
+  func resolution(_ address: IPv6Address) -> OutgoingPacket? {
+    message(
+      NeighborSolicitation(target: address),
+      [.sourceLinkLayerAddress(.extended(configuration.extendedAddress.value))],
+      from: configuration.linkLocal, to: address.solicitedNode, radio: .short(.broadcast))
+  }
+
   private func message(
     _ fixed: some WireValue, _ options: [NeighborDiscoveryOption], from source: IPv6Address,
     to destination: IPv6Address, radio: MACAddress

@@ -24,6 +24,8 @@ public struct PANStack: ~Copyable {
   var events: [PANEvent] = []
   /// When the next unsolicited router advertisement goes out, and how many have.
   var advertisement: (due: Instant?, sent: Int) = (nil, 0)
+  /// Packets of radios whose EUI-64 is being asked for.
+  var unidentified = UnidentifiedPackets()
   /// Who sent the datagram that is being looked at.
   var origin: (extended: ExtendedAddress?, fingerprint: [UInt8]) = (nil, [])
 
@@ -78,13 +80,14 @@ public struct PANStack: ~Copyable {
 
   /// When to call ``timeout(at:)``; `nil` for never.
   public var nextTimeout: Instant? {
-    [coap.nextTimeout, decoder.nextDeadline, advertisement.due].compactMap { $0 }.min()
+    [coap.nextTimeout, decoder.nextDeadline, advertisement.due, unidentified.nextDeadline].compactMap { $0 }.min()
   }
 
   /// Retransmits what is due, gives up what is over, and advertises.
   public mutating func timeout(at now: Instant) {
     coap.timeout(at: now)
     for _ in 0..<decoder.expire(now: now) { drop(.fragmentTimeout) }
+    for packet in unidentified.expire(now: now) { acceptHeld(packet, now: now) }
     advertiseIfDue(now: now)
     settle(now: now)
   }

@@ -48,6 +48,19 @@ extension PANStack {
     if case .command(let command) = outcome { events.append(.command(command, header)) }
     guard case .packet = outcome else { return }
     try accept(packet.rawSpan, from: header.source, now: now)
+    // Neighbour discovery may just have said whose radio it is.
+    if case .short = header.source, extendedAddress(of: header.source) != nil,
+      let held = unidentified.take(header.source)
+    {
+      acceptHeld(held, now: now)
+    }
+  }
+
+  /// Looks at a packet that was held, whether its sender is known now or not.
+  mutating func acceptHeld(_ packet: UnidentifiedPackets.Packet, now: Instant) {
+    do throws(ParseError) {
+      try accept(packet.bytes.rawSpan, from: packet.radio, isHeld: true, now: now)
+    } catch { drop(error.reason) }
   }
 
   func checkDestination(_ header: MACHeader) throws(ParseError) {
@@ -64,7 +77,7 @@ extension PANStack {
   }
 
   mutating func accept(
-    _ bytes: RawSpan, from radio: MACAddress, now: Instant
+    _ bytes: RawSpan, from radio: MACAddress, isHeld: Bool = false, now: Instant
   ) throws(ParseError) {
     let packet = try IPv6Packet(bytes)
     let ip = packet.header
@@ -91,6 +104,7 @@ extension PANStack {
         refuse(bytes, ip, .destinationUnreachable(.portUnreachable), radio: radio, now: now)
         throw ParseError(.udpPortClosed)
       }
+      guard isHeld || !identifies(radio, bytes, ip, now: now) else { return }
       receive(datagram, ip: ip, radio: radio, now: now)
     case .noNextHeader: break
     default:
@@ -99,6 +113,20 @@ extension PANStack {
         bytes, ip, .parameterProblem(.unrecognizedNextHeader, pointer: pointer), radio: radio, now: now)
       throw ParseError(.ipv6NextHeaderUnknown)
     }
+  }
+
+  /// Asks whose radio a short address is, and holds the packet until that is known: what a node may say depends on who it
+  /// is. False if that is known, or cannot be asked.
+  private mutating func identifies(_ radio: MACAddress, _ bytes: RawSpan, _ ip: IPv6Header, now: Instant) -> Bool {
+    guard case .short = radio, extendedAddress(of: radio) == nil,
+      let question = responder.resolution(ip.source)
+    else { return false }
+    let packet = UnidentifiedPackets.Packet(
+      bytes: bytes.array(), source: ip.source, radio: radio,
+      deadline: now.advanced(by: UnidentifiedPackets.patience))
+    guard unidentified.hold(packet) else { return false }
+    send(question, now: now)
+    return true
   }
 
   private mutating func noteRegistration(of address: IPv6Address, before: NeighborCache.Entry?) {

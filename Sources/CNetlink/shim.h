@@ -1,8 +1,16 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+#include <grp.h>
+#include <pwd.h>
 #include <arpa/inet.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/if_ether.h>
@@ -126,4 +134,31 @@ static inline int pangate_link_set(struct nl_sock *socket, int index, int up, co
     return -NLE_NOMEM;
   }
   return pangate_netlink_run(socket, message);
+}
+
+/* Leaves the calling thread CAP_NET_RAW and CAP_NET_ADMIN, as far as it has them, or nothing. Returns 0 or an errno. */
+static inline int pangate_limit_capabilities(int keep_network) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2];
+  unsigned kept;
+  if (syscall(SYS_capget, &header, data) < 0) return errno;
+  kept = keep_network ? data[0].permitted & (1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN) : 0;
+  memset(data, 0, sizeof data);
+  data[0].permitted = data[0].effective = kept;
+  /* Nothing that is run from here gets any. */
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  return syscall(SYS_capset, &header, data) < 0 ? errno : 0;
+}
+
+/* The calling thread keeps its permitted capabilities when the user changes. */
+static inline int pangate_keep_capabilities(void) { return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ? errno : 0; }
+
+/* Makes the process one of another user, with that user's groups. Returns 0 or an errno; ENOENT for an unknown user. */
+static inline int pangate_become(const char *name) {
+  struct passwd *user;
+  errno = 0;
+  user = getpwnam(name);
+  if (!user) return errno ? errno : ENOENT;
+  if (initgroups(name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0) return errno;
+  return 0;
 }

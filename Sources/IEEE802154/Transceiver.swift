@@ -85,6 +85,7 @@ public struct RadioSettings: Sendable, Hashable {
   /// Channel page (IEEE 802.15.4-2020, 10.1.3).
   public var page: UInt8 = 0
   public var panID: PANIdentifier
+  /// 0 for the one that the radio was made with.
   public var extendedAddress: ExtendedAddress
   public var shortAddress: ShortAddress?
   /// dBm; `nil` leaves what the radio has.

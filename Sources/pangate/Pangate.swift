@@ -11,6 +11,8 @@ struct Pangate: AsyncParsableCommand {
       EXAMPLES
         pangate decode Captures/home.pcap
         pangate replay Captures/home.pcap --config Config/demo/gateway.yaml
+        pangate radio list
+        pangate sniff linux:monitor0 --channel 15
         pangate gateway --config /etc/pangate/gateway.yaml
         pangate identity new --name lock -o lock.pem
 
@@ -18,36 +20,49 @@ struct Pangate: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      GatewayCommand.self, StatusCommand.self, SendCommand.self, Decode.self, Replay.self, IdentityCommand.self,
-      EnvelopeCommand.self,
+      GatewayCommand.self, StatusCommand.self, SendCommand.self, RadioCommand.self, Sniff.self, Decode.self,
+      Replay.self, IdentityCommand.self, EnvelopeCommand.self,
     ])
 
   /// Like ArgumentParser's own `main`, with this project's exit codes.
-  static func main() async {
+  static func main() {
     do {
       var command = try parseAsRoot()
-      if var daemon = command as? any AsyncParsableCommand {
-        // A peer that went away is an error of the write, not the end of the process.
-        signal(SIGPIPE, SIG_IGN)
-        try await daemon.run()
-      } else {
+      guard command is any AsyncParsableCommand else {
         signal(SIGPIPE, SIG_DFL)
-        try command.run()
+        return try command.run()
       }
-    } catch let failure as Failure {
-      note("pangate: \(failure.description)")
-      Foundation.exit(failure.code)
-    } catch let code as ExitCode {
-      Foundation.exit(code.rawValue)
-    } catch {
-      let text = fullMessage(for: error)
-      if exitCode(for: error).isSuccess {
-        print(text)
+      // A peer that went away is an error of the write, not the end of the process.
+      signal(SIGPIPE, SIG_IGN)
+      try (command as? GatewayCommand)?.prepare()
+      Task {
+        do {
+          // Read again, since a command cannot be handed from thread to thread.
+          var command = try parseAsRoot() as? any AsyncParsableCommand
+          try await command?.run()
+        } catch { end(error) }
         Foundation.exit(Exit.done)
       }
-      note(text)
-      Foundation.exit(
-        error is ValidationError || "\(type(of: error))".contains("Command") ? Exit.usage : Exit.cannotStart)
+      dispatchMain()
+    } catch {
+      end(error)
     }
+  }
+
+  /// Says what was wrong, and ends.
+  private static func end(_ error: any Error) -> Never {
+    if let failure = error as? Failure {
+      note("pangate: \(failure.description)")
+      Foundation.exit(failure.code)
+    }
+    if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
+    let text = fullMessage(for: error)
+    if exitCode(for: error).isSuccess {
+      print(text)
+      Foundation.exit(Exit.done)
+    }
+    note(text)
+    Foundation.exit(
+      error is ValidationError || "\(type(of: error))".contains("Command") ? Exit.usage : Exit.cannotStart)
   }
 }

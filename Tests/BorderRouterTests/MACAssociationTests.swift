@@ -108,12 +108,48 @@ import Wire
     let coordinator = Self.open { $0.shortAddresses = 1...1 }
     coordinator.receive(.associationRequest([.allocateAddress]), from: .node(1))
     coordinator.poll(.node(1))
-    coordinator.transmitted(.noAcknowledgment)
+    coordinator.transmitted(.channelAccessFailure)
     #expect(try coordinator.join(.node(2)).status == 1)
     #expect(coordinator.nextTimeout == coordinator.now.advanced(by: .microseconds(7_680_000)))
     try coordinator.timeout()
     #expect(coordinator.engine.associations.isEmpty && coordinator.match.isEmpty)
     #expect(try coordinator.join(.node(2)) == (ShortAddress(1), 0))
+  }
+
+  @Test("If an answer is not acknowledged, its device is presumed to have it, until somebody else needs the place")
+  func presumed() throws {
+    let signs: [((Coordinator) -> Void)?] = [
+      nil, { $0.poll(.short(ShortAddress(1))) },
+      { coordinator in coordinator.act { $0.heard(from: .short(ShortAddress(1))) } },
+    ]
+    for sign in signs {
+      let isHeardFrom = sign != nil
+      let coordinator = Self.open {
+        $0.shortAddresses = 1...1
+        $0.maximumDevices = 1
+      }
+      coordinator.receive(.associationRequest([.allocateAddress]), from: .node(1))
+      coordinator.poll(.node(1))
+      coordinator.transmitted(.noAcknowledgment)
+      #expect(coordinator.engine.associations.map(\.device) == [.node(1)])
+      #expect(coordinator.log.contains(.associated(.node(1), ShortAddress(1))))
+      try coordinator.timeout()
+      #expect(coordinator.engine.associations.map(\.device) == [.node(1)] && coordinator.isSleepy(.node(1)))
+      sign?(coordinator)
+      #expect(try coordinator.join(.node(2)).status == (isHeardFrom ? 1 : 0))
+      #expect(coordinator.engine.associations.map(\.device) == [.node(isHeardFrom ? 1 : 2)])
+      #expect(coordinator.log.contains(.disassociated(.node(1))) == !isHeardFrom)
+      #expect(coordinator.engine.statistics.associations == (isHeardFrom ? 1 : 2))
+    }
+    // If the answer arrives after all, it is said once.
+    let coordinator = Self.open()
+    coordinator.receive(.associationRequest([.allocateAddress]), from: .node(1))
+    for outcome in [TransmitOutcome.noAcknowledgment, .acknowledged(framePending: false)] {
+      coordinator.poll(.node(1))
+      coordinator.transmitted(outcome)
+    }
+    #expect(coordinator.log.count { $0 == .associated(.node(1), ShortAddress(1)) } == 1)
+    #expect(coordinator.engine.statistics.indirectPending == 0)
   }
 
   @Test("A request that comes again has one answer, the last")
@@ -142,7 +178,11 @@ import Wire
     #expect(try answer.command() == .associationResponse(ShortAddress(1), status: 0x80))
     #expect(coordinator.onAir == nil && coordinator.engine.associations.count == 1)
     coordinator.receive(.associationRequest([.allocateAddress, .fastAssociation]), from: .node(2))
-    coordinator.transmitted(.noAcknowledgment)
+    coordinator.transmitted(.channelAccessFailure)
+    for _ in 0..<3 {
+      try coordinator.timeout()
+      coordinator.transmitted(.channelAccessFailure)
+    }
     #expect(coordinator.engine.associations.count == 1)
   }
 

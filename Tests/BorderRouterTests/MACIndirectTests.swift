@@ -218,6 +218,29 @@ import Wire
     #expect(ids == [10, 11, 1, 2])
   }
 
+  @Test("A frame that was tried stays in front, whatever is more urgent")
+  func triedFirst() throws {
+    let coordinator = Self.sleeping()
+    coordinator.send(1, to: .node(1))
+    coordinator.poll(.node(1))
+    coordinator.transmitted(.noAcknowledgment)
+    coordinator.send(2, to: .node(1), priority: .high)
+    coordinator.poll(.node(1))
+    #expect(try coordinator.sight().id == 1)
+  }
+
+  @Test("A frame that fails while its device turns out to be awake is sent at once")
+  func awakeMeanwhile() throws {
+    let coordinator = Self.sleeping()
+    coordinator.send(1, to: .node(1))
+    coordinator.poll(.node(1))
+    coordinator.act { $0.setSleepy(.node(1), false, now: coordinator.now) }
+    coordinator.transmitted(.noAcknowledgment)
+    #expect(coordinator.outcomes.isEmpty && coordinator.match.isEmpty)
+    #expect(try coordinator.sight().id == 1)
+    #expect(coordinator.outcomes == [1: .delivered])
+  }
+
   // MARK: Who sleeps
 
   @Test("A device that asks for its frames sleeps; what waited for the radio waits for it then")

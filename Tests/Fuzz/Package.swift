@@ -5,7 +5,8 @@ import PackageDescription
 // builds and runs them.
 let names = [
   "fuzz-capture", "fuzz-cbor", "fuzz-coap", "fuzz-coap-exchange", "fuzz-cose", "fuzz-decode", "fuzz-envelope",
-  "fuzz-ieee802154", "fuzz-ipv6", "fuzz-lowpan-headers", "fuzz-lowpan-reassembly", "fuzz-queue", "fuzz-spinel",
+  "fuzz-ieee802154", "fuzz-ipv6", "fuzz-lowpan-headers", "fuzz-lowpan-reassembly", "fuzz-mac", "fuzz-queue",
+  "fuzz-spinel",
 ]
 
 let package = Package(

@@ -1,5 +1,6 @@
 """The demo home: who is in it, what each may do, and its radio addresses. Everything else is derived from this."""
 
+import os
 from dataclasses import dataclass, field
 
 PAN_ID = 0xABCD
@@ -44,5 +45,22 @@ MEMBERS = [
     Member("rain", NODE, 0, "0270616e67000b04", 0xFFFF, HOUSEHOLD, [], VOUCHED, HOUSEHOLD),
     Member("temperature", NODE, 0, "0270616e67000b05", 0x0B05, HOUSEHOLD, [], VOUCHED, HOUSEHOLD),
 ]
+
+if "LAB_LIVE_NODES" in os.environ:
+    # The home of the live scenarios: a lock that signs, a lamp that is a plain CoAP server, and sensors, as many as asked
+    # for, that are commanded too and ask for what is held.
+    SENSORS = [f"sensor{number}" for number in range(1, int(os.environ["LAB_LIVE_NODES"]) + 1)]
+    NODES = ["lock", "lamp", *SENSORS]
+    LIVE = ["owner", "phone2"]
+    MEMBERS = [member for member in MEMBERS if not member.roles & (NODE | ENDPOINT)] + [
+        Member("owner", ENDPOINT, 0, sends_to=["gateway", *NODES]),
+        Member("phone2", ENDPOINT, 0, sends_to=["gateway"]),
+        Member("lock", NODE, 1, "0270616e67000b01", 0x0B01, LIVE, ["owner"], SLEEPS, LIVE),
+        Member("lamp", NODE, 0, "0270616e67000b02", 0x0B02, LIVE, ["owner"], COAP_SERVER | VOUCHED, LIVE),
+        *(
+            Member(name, NODE, 0, f"0270616e6710{index:04x}", 0xFFFF, LIVE, ["owner"], SLEEPS | VOUCHED, LIVE)
+            for index, name in enumerate(SENSORS, start=1)
+        ),
+    ]
 BY_NAME = {member.name: member for member in MEMBERS}
 INTRUDER_EUI64 = "0270616e67000bad"

@@ -6,6 +6,7 @@ stand for it on the PAN.
 
 import datetime
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-DEMO = Path(__file__).resolve().parents[2] / "Config" / "demo"
+DEMO = Path(os.environ.get("LAB_IDENTITIES") or Path(__file__).resolve().parents[2] / "Config" / "demo")
 
 
 def point(public_key):

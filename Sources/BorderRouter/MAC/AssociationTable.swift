@@ -18,10 +18,21 @@ public struct Association: Sendable, Hashable {
 ///
 /// A device has the same short address for as long as it is known. One that was given up is not soon given to another.
 struct AssociationTable: Sendable {
+  /// How sure it is that a device has joined.
+  enum Certainty: Sendable, Comparable {
+    /// It has asked to.
+    case joining
+    /// The answer was sent to it, and its acknowledgment did not come.
+    case presumed
+    /// It has acknowledged the answer, or used its address.
+    case confirmed
+  }
+
   private struct Entry: Sendable {
     var association: Association
-    /// Whether the device knows that it has joined.
-    var isConfirmed: Bool
+    var certainty: Certainty
+    /// Rises from one admission to the next.
+    var age: UInt64
   }
 
   private let range: ClosedRange<UInt16>
@@ -31,6 +42,7 @@ struct AssociationTable: Sendable {
   private var devices: [ShortAddress: ExtendedAddress] = [:]
   /// Where to look for a free address next.
   private var next: UInt16
+  private var admissions: UInt64 = 0
 
   /// Of `associations`, those are taken that are within the bounds and whose addresses are no one else's.
   init(
@@ -46,22 +58,29 @@ struct AssociationTable: Sendable {
         devices[short] = association.device
         if range.contains(short.value), short.value >= next { next = following(short.value) }
       }
-      entries[association.device] = Entry(association: association, isConfirmed: true)
+      entries[association.device] = Entry(association: association, certainty: .confirmed, age: 0)
     }
   }
 
   /// All that have joined, by EUI-64.
   var associations: [Association] {
-    entries.values.filter(\.isConfirmed).map(\.association).sorted { $0.device < $1.device }
+    entries.values.filter { $0.certainty > .joining }.map(\.association).sorted { $0.device < $1.device }
   }
 
-  /// What is known of a device that has joined.
+  /// What is known of a device that has joined, or is presumed to have.
   subscript(device: ExtendedAddress) -> Association? {
-    entries[device].flatMap { $0.isConfirmed ? $0.association : nil }
+    entries[device].flatMap { $0.certainty > .joining ? $0.association : nil }
   }
+
+  /// How sure that is; `nil` for a device that has not even asked.
+  func certainty(of device: ExtendedAddress) -> Certainty? { entries[device]?.certainty }
 
   /// Whether no other device can join.
-  var isFull: Bool { entries.count >= capacity }
+  var isFull: Bool { entries.count >= capacity && leastCertain == nil }
+  /// Who has to make room first: of those that are only presumed to have joined, the one admitted first.
+  var leastCertain: ExtendedAddress? {
+    entries.values.filter { $0.certainty == .presumed }.min { $0.age < $1.age }?.association.device
+  }
   /// Whether a device has joined or is about to.
   func knows(_ device: ExtendedAddress) -> Bool { entries[device] != nil }
   /// The device that has a short address, or is about to get it.
@@ -75,10 +94,11 @@ struct AssociationTable: Sendable {
     let wantsShort = capabilities.contains(.allocateAddress)
     guard let known = entries[device] else {
       guard entries.count < capacity else { return nil }
+      admissions += 1
       let short = wantsShort ? allot() : nil
       guard !wantsShort || short != nil else { return nil }
       let association = Association(device: device, short: short, capabilities: capabilities)
-      entries[device] = Entry(association: association, isConfirmed: false)
+      entries[device] = Entry(association: association, certainty: .joining, age: admissions)
       if let short { devices[short] = device }
       return short ?? .unassigned
     }
@@ -90,15 +110,16 @@ struct AssociationTable: Sendable {
     return short
   }
 
-  /// The device has its answer: it has joined. `capabilities`: what it can do from now on, unless that stays.
-  mutating func confirm(_ device: ExtendedAddress, _ capabilities: DeviceCapabilities?) {
-    entries[device]?.isConfirmed = true
+  /// The device has joined, or may have. `capabilities`: what it can do from now on, unless that stays.
+  mutating func settle(_ device: ExtendedAddress, _ certainty: Certainty, _ capabilities: DeviceCapabilities? = nil) {
+    guard let known = entries[device] else { return }
+    entries[device]?.certainty = max(known.certainty, certainty)
     if let capabilities { entries[device]?.association.capabilities = capabilities }
   }
 
-  /// The device did not get its answer: forgets it unless it had joined before.
+  /// The device has not asked for its answer: forgets it unless it had joined before.
   mutating func giveUp(_ device: ExtendedAddress) {
-    if entries[device]?.isConfirmed == false { remove(device) }
+    if entries[device]?.certainty == .joining { remove(device) }
   }
 
   /// Forgets a device.

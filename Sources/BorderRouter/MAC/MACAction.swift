@@ -32,9 +32,10 @@ public enum MACAction: Sendable, Hashable {
   case sourceMatch(SourceMatch)
   /// A frame of the caller's is done with.
   case finished(UInt64, MACOutcome)
-  /// A device has joined, or joined again. ``ShortAddress/unassigned``: it uses its EUI-64 only.
+  /// A device has joined, or joined again, or was sent the answer that says so and did not acknowledge it.
+  /// ``ShortAddress/unassigned``: it uses its EUI-64 only.
   case associated(ExtendedAddress, ShortAddress)
-  /// A device has left.
+  /// A device has left, was removed, or made room for another.
   case disassociated(ExtendedAddress)
   /// Store durably that all frame counters below this are used, then call ``MACEngine/frameCounterReserved(upTo:now:)``.
   /// Secured frames wait for it.

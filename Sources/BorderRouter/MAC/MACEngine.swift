@@ -137,6 +137,10 @@ public struct MACEngine: ~Copyable, Sendable {
   /// Whether frames for a device wait until it asks for them.
   public func isSleepy(_ device: MACAddress) -> Bool { sleeps(canonical(device)) }
 
+  /// A frame of this source was received that is no command, and authentic where security is required. It shows that a device
+  /// has joined whose acknowledgment of that was lost.
+  public mutating func heard(from source: MACAddress) { confirm(source) }
+
   /// Forgets a device that has joined; its short address is free, and what waits for it is dropped.
   public mutating func remove(_ device: ExtendedAddress, now: Instant) {
     forget(device)

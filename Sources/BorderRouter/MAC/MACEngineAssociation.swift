@@ -17,6 +17,8 @@ enum AssociationStatus: UInt8, Sendable {
 struct Joining: Sendable {
   var serial: UInt64
   var isAccepted: Bool
+  /// The device is presumed to have it.
+  var isPresumed = false
 }
 
 /// What holds once an association response has arrived.
@@ -50,7 +52,13 @@ extension MACEngine {
     var short = ShortAddress.broadcast
     if mayJoin(device) {
       let isFast = capabilities.contains(.fastAssociation)
-      if let given = table.admit(device, capabilities) {
+      var given = table.admit(device, capabilities)
+      // Who is only presumed to have joined makes room.
+      while given == nil, let other = table.leastCertain, other != device {
+        forget(other)
+        given = table.admit(device, capabilities)
+      }
+      if let given {
         short = given
         status = isFast ? .fastSuccessful : .successful
       } else {
@@ -99,12 +107,41 @@ extension MACEngine {
     }
   }
 
+  /// The answer was sent, and its acknowledgment did not come: that alone may have been lost, and then the device is using
+  /// its address already.
+  mutating func presume(_ frame: QueuedFrame, now: Instant) {
+    guard case .associationResponse(let device, let acceptance?) = frame.purpose,
+      joining[device]?.serial == frame.serial, table.certainty(of: device) == .joining
+    else { return }
+    joining[device]?.isPresumed = true
+    join(device, acceptance, .presumed, now: now)
+  }
+
+  /// A device has used its short address: it has joined.
+  mutating func confirm(_ source: MACAddress) {
+    guard case .short(let short) = source, let device = table.device(with: short) else { return }
+    if table.certainty(of: device) == .presumed { table.settle(device, .confirmed) }
+  }
+
+  private mutating func join(
+    _ device: ExtendedAddress, _ acceptance: Acceptance, _ certainty: AssociationTable.Certainty, now: Instant
+  ) {
+    table.settle(device, certainty, acceptance.capabilities)
+    sleepers.forget(.extended(device))
+    counts.associations &+= 1
+    actions.append(.associated(device, acceptance.short))
+    // What was queued by its short address, or as if it were awake or asleep.
+    requeue(.short(acceptance.short), now: now)
+    requeue(.extended(device), now: now)
+  }
+
   /// The answer to an association request has arrived, or never will.
   mutating func answered(
     _ device: ExtendedAddress, _ acceptance: Acceptance?, _ frame: QueuedFrame, _ outcome: MACOutcome, now: Instant
   ) {
     // A device that was removed in the meantime does not come back by this.
-    guard joining[device]?.serial == frame.serial else { return }
+    guard let waiting = joining[device], waiting.serial == frame.serial else { return }
+    if outcome == .noAcknowledgment { presume(frame, now: now) }
     joining[device] = nil
     isMatchStale = true
     guard let acceptance else {
@@ -112,12 +149,7 @@ extension MACEngine {
       return
     }
     guard outcome.isSuccess else { return table.giveUp(device) }
-    table.confirm(device, acceptance.capabilities)
-    sleepers.forget(.extended(device))
-    counts.associations &+= 1
-    actions.append(.associated(device, acceptance.short))
-    // What was queued by its short address, or as if it were awake or asleep.
-    requeue(.short(acceptance.short), now: now)
-    requeue(.extended(device), now: now)
+    guard !waiting.isPresumed else { return table.settle(device, .confirmed) }
+    join(device, acceptance, .confirmed, now: now)
   }
 }

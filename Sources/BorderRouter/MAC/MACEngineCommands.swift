@@ -78,7 +78,10 @@ extension MACEngine {
     let inClearOnly = requiresSecurity && !isSecured
     if inClearOnly, indirect.first(for: device, inClearOnly: true) == nil { throw ParseError(.macUnsecured) }
     counts.polls &+= 1
-    if !inClearOnly { learn(device, now: now) }
+    if !inClearOnly {
+      confirm(header.source)
+      learn(device, now: now)
+    }
     if flight?.device == device {
       // Perhaps a copy; perhaps it has its frame already and wants the next.
       if !inClearOnly { flight?.wasPolled = true }

@@ -116,10 +116,12 @@ extension MACEngine {
       removeHeld(frame, for: device)
       finish(frame, end, now: now)
     } else if frame.deadline <= now {
+      if end == .noAcknowledgment { presume(frame, now: now) }
       removeHeld(frame, for: device)
       finish(frame, .expired, now: now)
     } else {
       indirect.reconsider(frame)
+      if end == .noAcknowledgment { presume(frame, now: now) }
       if canonical(device) != device || !sleeps(device) { requeue(device, now: now) }
     }
     if wasPolled, indirect.count(for: device) > 0 { releases.append(Release(device: device, inClearOnly: false)) }

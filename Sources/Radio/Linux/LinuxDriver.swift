@@ -37,12 +37,16 @@ public final class LinuxDriver: RadioDriver {
     stream.restart()
     let found = try find()
     let isMonitor = found.kind == .monitor
-    try LinuxConfiguration(interface: found, radio: url.description).apply(settings)
-    let descriptor: Int32
-    do {
-      descriptor = try PacketSocket.open(found.index)
-      if settings.isPromiscuous { try PacketSocket.makePromiscuous(descriptor, found.index) }
-    } catch { throw LinuxConfiguration.error(error, url.description) }
+    let radio = url.description
+    // What only this needs capabilities for: on the thread that has them.
+    let descriptor = try PrivilegedThread.shared.run { () throws(RadioError) -> Int32 in
+      try LinuxConfiguration(interface: found, radio: radio).apply(settings)
+      do throws(LinuxError) {
+        let descriptor = try PacketSocket.open(found.index)
+        if settings.isPromiscuous { try PacketSocket.makePromiscuous(descriptor, found.index) }
+        return descriptor
+      } catch { throw LinuxConfiguration.error(error, radio) }
+    }
     do {
       let channel = try await read(descriptor, isMonitor: isMonitor, channel: settings.channel)
       current.withLock { $0 = Open(channel: channel, descriptor: descriptor) }

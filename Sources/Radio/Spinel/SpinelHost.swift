@@ -84,6 +84,21 @@ public struct SpinelHost: Sendable {
     reset(at: now)
   }
 
+  /// Ends: a co-processor that is not listened to any more must not go on acknowledging frames. What it answers is of no interest.
+  public mutating func stop(at now: Instant) {
+    switch phase {
+    case .idle, .failed, .resetting: break
+    case .probing, .configuring, .ready:
+      for property in [SpinelProperty.macRawStreamEnabled, .phyEnabled] {
+        write(SpinelFrame(.set, property, [0], transaction: nextTransaction()))
+      }
+    }
+    queue = []
+    pending = nil
+    finishTransmission(.failed)
+    phase = .failed
+  }
+
   /// The bytes to write to the line, in order; they are gone from the host then.
   public mutating func takeOutput() -> [UInt8] {
     defer { output.removeAll(keepingCapacity: true) }

@@ -26,7 +26,9 @@ extension SpinelHost {
     set(.phyEnabled, [1])
     set(.phyChannel, [settings.channel])
     set(.macPANIdentifier, Self.octets(settings.panID.value))
-    set(.macExtendedAddress, settings.extendedAddress.bytes)
+    // An address of zero stands for the one that the co-processor was made with.
+    let own = settings.extendedAddress.value == 0 ? probe.hardwareAddress : settings.extendedAddress
+    if let own { set(.macExtendedAddress, own.bytes) }
     set(.macShortAddress, Self.octets((settings.shortAddress ?? .unassigned).value))
     if let power = settings.transmitPower { set(.phyTransmitPower, [UInt8(bitPattern: power)]) }
     queueKeys()

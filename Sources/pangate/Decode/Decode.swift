@@ -30,22 +30,7 @@ struct Decode: ParsableCommand {
   @Argument(help: ArgumentHelp("Captures; - is standard input.", valueName: "file"))
   var files: [String]
 
-  @Option(
-    name: .customLong("context"),
-    help: ArgumentHelp(
-      "A 6LoWPAN context, for example 1=fd00:1::/64. May be repeated.", valueName: "n=prefix/len"))
-  var contextTexts: [String] = []
-
-  @Option(
-    name: .customLong("key"),
-    help: ArgumentHelp("An 802.15.4 key by its index. May be repeated.", valueName: "index:hex"))
-  var keyTexts: [String] = []
-
-  @Option(
-    name: .customLong("eui"),
-    help: ArgumentHelp(
-      "Whose short address it is, for secured frames. May be repeated.", valueName: "short=eui64"))
-  var extendedAddressTexts: [String] = []
+  @OptionGroup var decoding: DecodingOptions
 
   @Option(help: ArgumentHelp("table, json, ipv6-hex or pcap. (default: table)"))
   var format: DecodeFormat?
@@ -61,12 +46,6 @@ struct Decode: ParsableCommand {
   private var chosenFormat: DecodeFormat { format ?? (json ? .json : .table) }
 
   func validate() throws {
-    let contexts = try contextTexts.map { try ContextOption($0).identifier }
-    if let twice = Self.firstRepeated(contexts) { throw ValidationError("--context \(twice) is given twice") }
-    let keys = try keyTexts.map { try KeyOption($0).index }
-    if let twice = Self.firstRepeated(keys) { throw ValidationError("--key \(twice) is given twice") }
-    let shorts = try extendedAddressTexts.map { try ExtendedAddressOption($0).short }
-    if let twice = Self.firstRepeated(shorts) { throw ValidationError("--eui \(twice) is given twice") }
     if json, let format, format != .json {
       throw ValidationError("--json and --format \(format.rawValue) contradict each other")
     }
@@ -77,17 +56,10 @@ struct Decode: ParsableCommand {
     if files.count(where: { $0 == "-" }) > 1 { throw ValidationError("'-' is given twice") }
   }
 
-  private static func firstRepeated<T: Hashable>(_ values: [T]) -> T? {
-    var seen: Set<T> = []
-    return values.first { !seen.insert($0).inserted }
-  }
-
   func run() throws {
     var run = try DecodeRun(
       format: chosenFormat, output: output, severalFiles: files.count > 1,
-      settings: DescriberSettings(
-        contexts: try contextTexts.map(ContextOption.init), keys: try keyTexts.map(KeyOption.init),
-        extendedAddresses: try extendedAddressTexts.map(ExtendedAddressOption.init)))
+      settings: try decoding.settings)
     for file in files { try run.decode(file) }
     if let code = run.exitCode { throw ExitCode(code) }
   }

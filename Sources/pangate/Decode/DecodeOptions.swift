@@ -56,6 +56,48 @@ struct ExtendedAddressOption {
   }
 }
 
+/// What a command that decodes frames has to be told beside them.
+struct DecodingOptions: ParsableArguments {
+  @Option(
+    name: .customLong("context"),
+    help: ArgumentHelp(
+      "A 6LoWPAN context, for example 1=fd00:1::/64. May be repeated.", valueName: "n=prefix/len"))
+  var contextTexts: [String] = []
+
+  @Option(
+    name: .customLong("key"),
+    help: ArgumentHelp("An 802.15.4 key by its index. May be repeated.", valueName: "index:hex"))
+  var keyTexts: [String] = []
+
+  @Option(
+    name: .customLong("eui"),
+    help: ArgumentHelp(
+      "Whose short address it is, for secured frames. May be repeated.", valueName: "short=eui64"))
+  var extendedAddressTexts: [String] = []
+
+  var settings: DescriberSettings {
+    get throws {
+      DescriberSettings(
+        contexts: try contextTexts.map(ContextOption.init), keys: try keyTexts.map(KeyOption.init),
+        extendedAddresses: try extendedAddressTexts.map(ExtendedAddressOption.init))
+    }
+  }
+
+  func validate() throws {
+    let contexts = try contextTexts.map { try ContextOption($0).identifier }
+    if let twice = Self.firstRepeated(contexts) { throw ValidationError("--context \(twice) is given twice") }
+    let keys = try keyTexts.map { try KeyOption($0).index }
+    if let twice = Self.firstRepeated(keys) { throw ValidationError("--key \(twice) is given twice") }
+    let shorts = try extendedAddressTexts.map { try ExtendedAddressOption($0).short }
+    if let twice = Self.firstRepeated(shorts) { throw ValidationError("--eui \(twice) is given twice") }
+  }
+
+  private static func firstRepeated<T: Hashable>(_ values: [T]) -> T? {
+    var seen: Set<T> = []
+    return values.first { !seen.insert($0).inserted }
+  }
+}
+
 /// What `decode` prints.
 enum DecodeFormat: String, ExpressibleByArgument, CaseIterable {
   case table

@@ -33,23 +33,38 @@ struct FrameDescriber: ~Copyable {
 
   /// Describes the next record.
   mutating func describe(_ record: borrowing CaptureRecord) -> DecodedFrame {
-    let first = start ?? record.nanoseconds
-    start = first
-    summary.frames += 1
-    var described = DecodedFrame(
-      file: summary.file, number: record.number, time: CaptureTime(nanoseconds: record.nanoseconds),
-      elapsed: Double(record.nanoseconds - first) / 1e9, length: record.bytes.byteCount)
+    var described = next(record.number, nanoseconds: record.nanoseconds, length: record.bytes.byteCount)
     do throws(ParseError) {
       guard let frame = try record.frame() else { throw ParseError(.captureNotIEEE802154) }
-      described.rssi = frame.metadata.rssi
-      described.lqi = frame.metadata.lqi
-      described.channel = frame.metadata.channel
       try describe(frame.psdu, frame.metadata, &described)
     } catch {
-      summary.drops.count(error.reason)
-      described.drop = DecodedFrame.Drop(reason: error.reason.name, offset: error.offset)
+      drop(error, &described)
     }
     return described
+  }
+
+  /// Describes the next frame of a radio.
+  mutating func describe(_ frame: CapturedFrame, number: Int) -> DecodedFrame {
+    let nanoseconds = frame.metadata.timestamp.microseconds &* 1000
+    var described = next(number, nanoseconds: nanoseconds, length: frame.bytes.count)
+    do throws(ParseError) { try describe(frame.bytes.rawSpan, frame.metadata, &described) } catch {
+      drop(error, &described)
+    }
+    return described
+  }
+
+  private mutating func next(_ number: Int, nanoseconds: Int64, length: Int) -> DecodedFrame {
+    let first = start ?? nanoseconds
+    start = first
+    summary.frames += 1
+    return DecodedFrame(
+      file: summary.file, number: number, time: CaptureTime(nanoseconds: nanoseconds),
+      elapsed: Double(nanoseconds &- first) / 1e9, length: length)
+  }
+
+  private mutating func drop(_ error: ParseError, _ described: inout DecodedFrame) {
+    summary.drops.count(error.reason)
+    described.drop = DecodedFrame.Drop(reason: error.reason.name, offset: error.offset)
   }
 
   /// What is said at the end of the file. Datagrams that never became whole are counted.
@@ -62,6 +77,9 @@ struct FrameDescriber: ~Copyable {
   private mutating func describe(
     _ psdu: RawSpan, _ metadata: FrameMetadata, _ described: inout DecodedFrame
   ) throws(ParseError) {
+    described.rssi = metadata.rssi
+    described.lqi = metadata.lqi
+    described.channel = metadata.channel
     for _ in 0..<decoder.expire(now: metadata.timestamp) { summary.drops.count(.fragmentTimeout) }
     let view = try MACFrameView(
       psdu, fcsPresent: metadata.fcsPresent, alreadyDecrypted: metadata.alreadyDecrypted)

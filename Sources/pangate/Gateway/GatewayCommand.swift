@@ -29,30 +29,52 @@ struct GatewayCommand: AsyncParsableCommand {
   @Option(help: "The gateway's configuration; Config/gateway.yaml explains every key.") var config: String
   @Option(help: "Use this radio instead of the configuration's 'radio.url'.") var radio: String?
   @Option(help: "What to log: trace, debug, info, notice, warning, error or critical.")
-  var logLevel: Logger.Level = .info
+  var logLevel: LogLevel = .info
   @Flag(help: "Check the configuration and what it names, and stop.") var checkConfig = false
 
-  func run() async throws {
+  func load() throws -> (GatewayConfiguration, RadioURL) {
     var configuration = try GatewayConfiguration.load(config)
     if let radio {
       do { configuration.radio.url = try RadioURL(radio) } catch { throw Failure.usage("--radio \(error)") }
     }
     guard let url = configuration.radio.url else {
       throw Failure.cannotStart(
-        "\(config): 'radio.url' is missing: write, for example, url: linux:wpan0; 'pangate radio list' shows what there is"
-      )
+        "\(config): 'radio.url' is missing: write, for example, url: linux:wpan0; "
+          + "'pangate radio list' shows what there is")
     }
+    return (configuration, url)
+  }
+
+  /// Gives up what the gateway does not need, before there are other threads.
+  func prepare() throws {
+    let (configuration, url) = try load()
+    guard !checkConfig else { return }
+    var keepsNetwork = false
+    if case .linux = url.target { keepsNetwork = true }
+    do { try Privileges.limit(keepsNetwork: keepsNetwork, user: configuration.service.user) } catch {
+      throw Failure.cannotStart("\(config): 'user': \(error)")
+    }
+  }
+
+  func run() async throws {
+    let (configuration, url) = try load()
     if checkConfig { return try check(configuration) }
     LoggingSystem.bootstrap { label in
       var handler = StreamLogHandler.standardError(label: label)
-      handler.logLevel = logLevel
+      handler.logLevel = logLevel.level
       return handler
     }
     let logger = Logger(label: "pangate")
     let group = MultiThreadedEventLoopGroup.singleton
     let registry = PrometheusRegistry()
-    let driver: any RadioDriver
-    do { driver = try RadioDrivers.make(url, group: group) } catch { throw Failure.cannotStart("\(error)") }
+    var driver = RadioDrivers.make(url, group: group)
+    if let capture = configuration.service.capture {
+      let ring = CaptureRing(
+        path: capture.path, maximumBytes: capture.maximumBytes, files: capture.files,
+        encoder: PcapngEncoder(radio: url.description)
+      ) { logger.error("\($0); the gateway goes on without") }
+      driver = MirroringDriver(driver, to: ring)
+    }
     let service = GatewayService(
       file: config, configuration: configuration, driver: driver, metrics: GatewayMetrics(registry), logger: logger)
     var services: [any Service] = [service, ReloadService(gateway: service)]
@@ -88,7 +110,18 @@ struct GatewayCommand: AsyncParsableCommand {
   }
 }
 
-extension Logger.Level: @retroactive ExpressibleByArgument {}
+/// The levels of swift-log as words of the command line.
+enum LogLevel: String, ExpressibleByArgument, CaseIterable {
+  case trace
+  case debug
+  case info
+  case notice
+  case warning
+  case error
+  case critical
+
+  var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .info }
+}
 
 /// SIGHUP.
 struct ReloadService: Service {

@@ -170,6 +170,14 @@ struct GatewayLoop {
       metrics.count(record)
       let line = record.cells.filter { !$0.isEmpty }.joined(separator: " ")
       switch record.event {
+      case .delivered(let message):
+        // No log holds what was said; who wants to see it in a demonstration gets it on standard output.
+        logger.info(
+          "delivered \(message.from) owner \(message.class.name) \(message.content.bytes.count) seq \(message.sequence)"
+        )
+        if configuration.printsDeliveries {
+          FileHandle.standardOutput.write(Data((line + "\n").utf8))
+        }
       // Never above debug for what anybody in radio range can cause at will.
       case .dropped: logger.debug("\(line)")
       case .gateway(.refused), .gateway(.nothingHeld): logger.debug("\(line)")

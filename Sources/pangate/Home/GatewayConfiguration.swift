@@ -40,6 +40,8 @@ struct GatewayConfiguration {
   var service = ServiceSection()
   var ownerFile: String?
   var commands: [String] = []
+  /// Whether the daemon prints what the owner receives.
+  var printsDeliveries = false
 
   static func load(_ file: String) throws -> GatewayConfiguration {
     let root = try ConfigSection.load(file)
@@ -74,6 +76,7 @@ struct GatewayConfiguration {
     if let demo = try root.section("demo") {
       configuration.ownerFile = try demo.requiredPath("owner")
       configuration.commands = try demo.texts("commands")
+      configuration.printsDeliveries = try demo.boolean("print") ?? false
       try demo.finish()
     }
     try root.finish()

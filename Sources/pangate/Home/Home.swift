@@ -210,7 +210,8 @@ final class Home {
   private func collect(now: Instant) {
     for action in gateway.takeActions() {
       switch action {
-      case .transmit(let psdu): transmissions.append(psdu)
+      // The MAC has one frame at the radio at a time: what was there before it has given up.
+      case .transmit(let psdu): transmissions = [psdu]
       case .sourceMatch(let devices): sourceMatch = devices
       case .event(let event): note(now, .gateway(event))
       case .dropped(let reason): note(now, .dropped(reason))
