@@ -59,6 +59,12 @@ let package = Package(
         "Wire", "IEEE802154", "IPv6", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter",
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
+    // The other side of the radio, for tests and simulations: a reference node.
+    .target(
+      name: "Node",
+      dependencies: [
+        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "BorderRouter",
+      ]),
 
     // The thin shell.
     .target(
@@ -95,12 +101,14 @@ let package = Package(
 )
 
 /// What tests of a module use beside the module and what it depends on.
-let peers: [String: [String]] = ["BorderRouter": ["Radio"], "Bridge": ["Relay"]]
+let peers: [String: [String]] = [
+  "BorderRouter": ["Radio"], "Bridge": ["Relay"], "Node": ["Bridge"], "Simulation": ["Node", "Bridge", "Relay"],
+]
 
-/// Tests of module X live in Tests/XTests.
+/// Tests of module X live in Tests/XTests. "Simulation" is no module: a whole home, of all of them.
 for module in [
   "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter",
-  "Bridge", "Radio", "Relay", "pangate",
+  "Bridge", "Radio", "Relay", "pangate", "Node", "Simulation",
 ] {
   let subjects = ([module] + peers[module, default: []]).compactMap { name in
     package.targets.first { $0.name == name }

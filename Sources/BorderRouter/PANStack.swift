@@ -54,6 +54,11 @@ public struct PANStack: ~Copyable {
     coap = CoAPEndpoint(configuration: exchange, blockwise: blockwise, random: random)
   }
 
+  /// Datagrams of which fragments came and others are still to come, and how many there may be.
+  public var reassembly: (underWay: Int, maximum: Int) {
+    (decoder.datagramsUnderWay, decoder.configuration.reassembly.maximumDatagrams)
+  }
+
   // MARK: Out
 
   /// Frames to send, in order. Their sequence numbers rise, and they are not secured: a MAC engine may change both.

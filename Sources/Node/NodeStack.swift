@@ -1,0 +1,180 @@
+import BorderRouter
+import CoAP
+import IEEE802154
+import IPv6
+import SixLoWPAN
+import Wire
+
+/// A constrained node without I/O and without an identity: frames in, CoAP messages and frames out.
+///
+/// It stands above a transceiver such as ``SoftwareRadio``, which filters, acknowledges and repeats. It joins (by
+/// association, if it is told to), finds its router, takes prefix and contexts from it, forms addresses and registers
+/// them (RFC 6775), and is CoAP client and server. It may sleep; then it fetches its frames by data requests.
+public struct NodeStack: ~Copyable {
+  public let configuration: NodeConfiguration
+  /// Dropped input by reason, of all layers.
+  public internal(set) var counters = DropCounters()
+  /// The short address, once there is one.
+  public internal(set) var shortAddress: ShortAddress?
+  /// The router, once one has advertised itself.
+  public internal(set) var router: NodeRouter?
+  /// The global addresses, registered or not.
+  public internal(set) var addresses: [NodeAddress] = []
+  var decoder: FrameDecoder
+  var duplicates = DuplicateFilter(capacity: 64)
+  var coap: CoAPEndpoint<PANPeer>
+  var mac: NodeMAC
+  var join: NodeJoining
+  var solicitation = NodeSolicitation()
+  var polling = NodePolling()
+  var tag: UInt16
+  var random: any RandomNumberGenerator & Sendable
+  var transmissions: [[UInt8]] = []
+  var events: [NodeEvent] = []
+
+  /// `random` draws sequence numbers, tags, tokens, message IDs and the spread of timers.
+  public init(configuration: NodeConfiguration, random: some RandomNumberGenerator & Sendable) {
+    var random = random
+    self.configuration = configuration
+    shortAddress = configuration.shortAddress
+    // Contexts are the router's to give; malformed messages are the endpoint's to answer.
+    decoder = FrameDecoder(
+      configuration: FrameDecoderConfiguration(
+        coapPorts: [], learnsContexts: true, learnsAddresses: false, reassembly: configuration.reassembly))
+    mac = NodeMAC(
+      maximum: configuration.maximumQueuedFrames, sequenceNumber: UInt8.random(in: 0...255, using: &random))
+    tag = UInt16.random(in: 0...(.max), using: &random)
+    join = NodeJoining(configuration)
+    coap = CoAPEndpoint(
+      configuration: configuration.exchange, blockwise: configuration.blockwise,
+      random: NodeGenerator(seed: random.next()))
+    self.random = random
+  }
+
+  // MARK: What the node is
+
+  /// Whom its radio has to be.
+  public var radioSettings: RadioSettings {
+    RadioSettings(
+      channel: configuration.channel, panID: configuration.panID, extendedAddress: configuration.extendedAddress,
+      shortAddress: shortAddress)
+  }
+
+  /// `fe80::` with the interface identifier of the EUI-64.
+  public var linkLocal: IPv6Address { .linkLocal(configuration.extendedAddress.interfaceIdentifier) }
+
+  /// Whether the radio has to hear what comes, beyond the acknowledgments of its own frames.
+  public func isListening(at now: Instant) -> Bool {
+    guard configuration.sleep != nil, !join.isScanning, router != nil else { return true }
+    return polling.listenUntil.map { $0 > now } ?? false
+  }
+
+  /// A global address that is registered.
+  public func globalAddress(at now: Instant) -> IPv6Address? { addresses.first { $0.isUsable(at: now) }?.address }
+
+  /// Frames that wait for the radio, and datagrams under way to the node.
+  public var openState: (queuedFrames: Int, datagrams: Int, operations: Int) {
+    (mac.count, decoder.datagramsUnderWay, coap.openState.operations)
+  }
+
+  // MARK: Out
+
+  /// The frame that is to be sent, if there is one: a PSDU without FCS. What becomes of it is for
+  /// ``transmitted(_:now:)``; the next one comes after that.
+  public mutating func takeTransmissions() -> [[UInt8]] {
+    defer { transmissions.removeAll() }
+    return transmissions
+  }
+
+  /// What happened since the last call, in order.
+  public mutating func takeEvents() -> [NodeEvent] {
+    defer { events.removeAll() }
+    return events
+  }
+
+  /// When to call ``timeout(at:)``; `nil` for never.
+  public var nextTimeout: Instant? {
+    let first = [coap.nextTimeout, decoder.nextDeadline, join.due, solicitation.due, polling.due]
+      .compactMap { $0 }.min()
+    let registration = router == nil ? nil : addresses.lazy.map(\.due).min()
+    guard let first, let registration else { return first ?? registration }
+    return min(first, registration)
+  }
+
+  // MARK: In
+
+  /// Begins to join.
+  public mutating func start(now: Instant) {
+    join.begin(now: now)
+    if !join.isWanted { solicit(now: now) }
+    settle(now: now)
+  }
+
+  /// Does what is due.
+  public mutating func timeout(at now: Instant) {
+    coap.timeout(at: now)
+    for _ in 0..<decoder.expire(now: now) { drop(.fragmentTimeout) }
+    if let due = join.due, due <= now { continueJoining(now: now) }
+    if let due = solicitation.due, due <= now { solicit(now: now) }
+    register(now: now)
+    settle(now: now)
+  }
+
+  /// What became of the last of ``takeTransmissions()``.
+  public mutating func transmitted(_ outcome: TransmitOutcome, now: Instant) {
+    let wasPolling = mac.isPolling
+    let conclusion = mac.concluded(outcome)
+    if conclusion == .failed, !wasPolling { drop(.nodeUnreachable) }
+    if case .sent(let framePending) = conclusion {
+      noteAcknowledgment(framePending: framePending, ofDataRequest: wasPolling, now: now)
+    }
+    settle(now: now)
+  }
+
+  // MARK: CoAP
+
+  /// The router's address to which a request goes.
+  public enum Destination: Sendable, Hashable, CaseIterable {
+    /// From the link-local address.
+    case linkLocal
+    /// From a registered address, or link-local while there is none.
+    case global
+  }
+
+  /// Sends a request to the router. What comes of it is an event with the returned name; `nil` while there is no router.
+  public mutating func request(
+    _ request: CoAPRequest, to destination: Destination, now: Instant
+  ) -> RequestID<PANPeer>? {
+    guard let router else { return nil }
+    defer { settle(now: now) }
+    var peer = PANPeer(address: router.address, port: configuration.coapPort, local: linkLocal)
+    if destination == .global, let global = router.global, let local = globalAddress(at: now) {
+      peer = PANPeer(address: global, port: configuration.coapPort, local: local)
+    }
+    return coap.request(request, to: peer, at: now)
+  }
+
+  /// Answers a request. False if it was answered before or is forgotten.
+  @discardableResult
+  public mutating func respond(
+    to exchange: ExchangeID<PANPeer>, with response: CoAPResponse, now: Instant
+  ) -> Bool {
+    defer { settle(now: now) }
+    return coap.respond(to: exchange, with: response, at: now)
+  }
+}
+
+/// SplitMix64: what the CoAP endpoint draws from, seeded by what the node draws from.
+struct NodeGenerator: RandomNumberGenerator, Sendable {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
+  }
+}
