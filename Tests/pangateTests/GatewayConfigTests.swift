@@ -1,3 +1,4 @@
+import BorderRouter
 import Foundation
 import IEEE802154
 import IPv6

@@ -96,7 +96,7 @@ final class Home {
   ) throws -> PeerDirectory {
     let bytes = try InputFile.bytes(file)
     do throws(ParseError) {
-      let envelope = try SignedEnvelope(parsing: bytes)
+      let envelope = try SignedEnvelope(parsing: bytes, maximumSize: SignedEnvelope.maximumRecordSize)
       return try PeerDirectory.accept(envelope, for: identity, oracle: oracle, current: nil)
     } catch {
       throw Failure.cannotStart("\(file): the peer record is refused: \(error)")
