@@ -6,7 +6,7 @@ import Wire
 ///
 /// PANGATE_SIMULATION_HOURS makes each home run so long instead of one hour with everything more often;
 /// PANGATE_SIMULATION_SEEDS=1-100 says which; 1-50 if it does not.
-@Suite("Whole homes") struct HomeSimulationTests {
+@Suite("Whole homes", .serialized) struct HomeSimulationTests {
   private static let environment = ProcessInfo.processInfo.environment
 
   static let seeds: [UInt64] = {
