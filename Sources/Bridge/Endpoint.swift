@@ -149,6 +149,10 @@ public struct Endpoint<Store: MailboxStore> {
         do { answers = try command(number) } catch { throw ParseError(error.reason) }
         try checkReceipt(from: sender, answers: answers)
       }
+    } else if content.format == ContentFormats.coapMessage, let number = envelope.header.extensions.inReplyTo {
+      // A response of the node that was commanded.
+      do { answers = try command(number) } catch { throw ParseError(error.reason) }
+      if answers.flatMap({ CommandText($0)?.node }) != subject.name { answers = nil }
     }
     return Delivery(
       from: subject.name, vouchedBy: vouched == nil ? nil : sender.name, class: envelope.header.class,

@@ -64,7 +64,13 @@ public struct HomeGateway<Store: MailboxStore>: ~Copyable {
 
   /// Requests to nodes under way.
   var exchanges: [RequestID<PANPeer>: NodeExchange] = [:]
-  var retries: [Address: (due: Instant, failures: Int)] = [:]
+  /// When a node is tried again that did not answer, or could not take what it was told.
+  struct Retry: Sendable {
+    var due: Instant
+    var failures: Int
+    var wasHeard: Bool
+  }
+  var retries: [Address: Retry] = [:]
   /// Nodes that may have something to be told now.
   var woken: Set<ExtendedAddress> = []
   /// Whom the frames are for that the MAC has.
@@ -72,6 +78,8 @@ public struct HomeGateway<Store: MailboxStore>: ~Copyable {
   var lastFrame: UInt64 = 0
   /// Ends of registrations as they are on disk.
   var keptRegistrations: [IPv6Address: Instant] = [:]
+  /// Frame counters that the MAC wants reserved, and that the store did not take.
+  var unreserved: UInt32?
   var expiry: (due: Instant?, isKnown: Bool) = (nil, false)
 
   /// `store` is the one that `gateway` has: registrations, short addresses and frame counters of before are read from it.
@@ -181,6 +189,7 @@ public struct HomeGateway<Store: MailboxStore>: ~Copyable {
       // One that sleeps is asked when it is heard.
       if isAwake(node, now: now) {
         retries[address]?.due = now.advanced(by: limits.longestRetry)
+        retries[address]?.wasHeard = false
         woken.insert(ExtendedAddress(eui64))
       } else {
         retries[address] = nil

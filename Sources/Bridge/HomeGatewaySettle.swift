@@ -9,6 +9,7 @@ import Wire
 extension HomeGateway {
   /// Passes on what the layers say to each other until they say no more.
   mutating func settle(now: Instant) {
+    if let limit = unreserved { reserve(limit, now: now) }
     var isQuiet = false
     while !isQuiet {
       isQuiet = true
@@ -63,12 +64,20 @@ extension HomeGateway {
       if outcome == .noAcknowledgment, let destination { stack.linkFailed(to: destination, now: now) }
     case .associated(let device, let short): associate(device, short)
     case .disassociated(let device): associate(device, nil)
-    case .reserveFrameCounter(let limit):
-      do {
-        try store.setCounter(Self.frameCounterName, to: UInt64(limit))
-        mac.frameCounterReserved(upTo: limit, now: now)
-      } catch { drop(error.reason) }
+    case .reserveFrameCounter(let limit): reserve(limit, now: now)
     case .dropped(let reason): drop(reason)
+    }
+  }
+
+  /// Secured frames wait until this has succeeded; the MAC asks once, so it is tried again here.
+  private mutating func reserve(_ limit: UInt32, now: Instant) {
+    do {
+      try store.setCounter(Self.frameCounterName, to: UInt64(limit))
+      unreserved = nil
+      mac.frameCounterReserved(upTo: limit, now: now)
+    } catch {
+      unreserved = limit
+      drop(error.reason)
     }
   }
 
@@ -100,7 +109,7 @@ extension HomeGateway {
       guard exchanges.count < limits.exchanges else { break }
       woken.remove(device)
       guard let node = gateway.node(eui64: device.value), gateway.isAsked(node, now: now),
-        !exchanges.values.contains(where: { $0.node.address == node.address })
+        !exchanges.values.contains(where: { $0.node.address == node.address }), !isDeferred(node, now: now)
       else { continue }
       do {
         let (exchange, events) = try gateway.nextExchange(with: node, now: now)
@@ -112,15 +121,26 @@ extension HomeGateway {
         let id = stack.request(exchange.request, to: device, now: now)
         exchanges[id] = exchange
         started = true
-      } catch { drop(error.reason) }
+      } catch {
+        drop(error.reason)
+        postpone(node, wasHeard: true, now: now)
+      }
     }
     return started
   }
 
   private mutating func finish(_ id: RequestID<PANPeer>, with response: CoAPResponse, now: Instant) {
     guard let exchange = exchanges.removeValue(forKey: id) else { return }
+    do {
+      let events = try gateway.finish(exchange, with: response, now: now)
+      note(events)
+      let isHeld = events.contains { if case .exchangeFailed(_, .nodeUnreachable) = $0 { true } else { false } }
+      guard !isHeld else { return postpone(exchange.node, wasHeard: true, now: now) }
+    } catch {
+      drop(error.reason)
+      return postpone(exchange.node, wasHeard: true, now: now)
+    }
     retries[exchange.node.address] = nil
-    noting { (gateway) throws(StoreError) in try gateway.finish(exchange, with: response, now: now) }
     // It is there: the next one.
     woken.insert(ExtendedAddress(exchange.eui64))
   }
@@ -128,12 +148,22 @@ extension HomeGateway {
   private mutating func fail(_ id: RequestID<PANPeer>, now: Instant) {
     guard let exchange = exchanges.removeValue(forKey: id) else { return }
     noting { (gateway) throws(StoreError) in try gateway.fail(exchange, now: now) }
-    let failures = (retries[exchange.node.address]?.failures ?? 0) + 1
-    let wait = min(limits.longestRetry, limits.firstRetry * (1 << min(failures - 1, 16)))
-    retries[exchange.node.address] = (now.advanced(by: wait), failures)
+    postpone(exchange.node, wasHeard: false, now: now)
     // Others may have waited for room.
     for node in gateway.nodes where node.address != exchange.node.address && isAwake(node, now: now) {
       if let eui64 = node.eui64, retries[node.address] == nil { woken.insert(ExtendedAddress(eui64)) }
     }
+  }
+
+  /// What is held for a node stays, and is tried again later. `wasHeard`: it is there, so that hearing it again is no reason
+  /// to try earlier.
+  private mutating func postpone(_ node: Member, wasHeard: Bool, now: Instant) {
+    let failures = (retries[node.address]?.failures ?? 0) + 1
+    let wait = min(limits.longestRetry, limits.firstRetry * (1 << min(failures - 1, 16)))
+    retries[node.address] = Retry(due: now.advanced(by: wait), failures: failures, wasHeard: wasHeard)
+  }
+
+  private func isDeferred(_ node: Member, now: Instant) -> Bool {
+    retries[node.address].map { $0.wasHeard && $0.due > now } ?? false
   }
 }

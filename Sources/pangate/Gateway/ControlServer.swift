@@ -21,6 +21,12 @@ struct ControlServer: Service {
   }
 
   func run() async throws {
+    // A socket that nobody listens on was left by a gateway that was killed.
+    if let other = try? await ClientBootstrap(group: group).connect(unixDomainSocketPath: path).get() {
+      try? await other.close().get()
+      throw Failure.cannotStart(
+        "\(path): the control socket is in use by another gateway; stop that, or give this one another 'control'")
+    }
     unsafe unlink(path)
     let server: NIOAsyncChannel<NIOAsyncChannel<ByteBuffer, ByteBuffer>, Never>
     do {

@@ -9,7 +9,13 @@ enum KeptPrefix {
       throw Failure.cannotStart("'prefix: generate' needs 'state', the directory where the prefix is kept")
     }
     let path = state + "/prefix"
-    if let text = try? String(contentsOfFile: path, encoding: .utf8) {
+    // One that is there and cannot be read is never replaced: nodes have addresses of it.
+    if FileManager.default.fileExists(atPath: path) {
+      let bytes: Data
+      do { bytes = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
+        throw Failure.cannotStart("\(path): cannot be read: \(reason(error))")
+      }
+      let text = String(decoding: bytes, as: UTF8.self)
       guard let prefix = IPv6Prefix(text.trimmingCharacters(in: .whitespacesAndNewlines)), prefix.length == 64 else {
         throw Failure.cannotStart(
           "\(path): holds no prefix of 64 bits; put the old one back, or remove the file: nodes then get new addresses")
