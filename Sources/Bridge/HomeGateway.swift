@@ -180,7 +180,11 @@ public struct HomeGateway<Store: MailboxStore>: ~Copyable {
   public mutating func timeout(at now: Instant) {
     stack.timeout(at: now)
     mac.timeout(at: now)
-    if let due = expiry.due, due <= now { noting { (gateway) throws(StoreError) in try gateway.expire(now: now) } }
+    if let due = expiry.due, due <= now {
+      let isDone = noting { (gateway) throws(StoreError) in try gateway.expire(now: now) }
+      // What was to expire may have left before, and then nothing happened. A store that fails is not asked all the time.
+      expiry = isDone ? (nil, false) : (now.advanced(by: .seconds(1)), true)
+    }
     for (address, retry) in retries where retry.due <= now {
       guard let node = gateway.directory.member(address), let eui64 = node.eui64 else {
         retries[address] = nil
@@ -205,9 +209,14 @@ public struct HomeGateway<Store: MailboxStore>: ~Copyable {
     actions += events.map { .event($0) }
   }
 
-  /// Runs what may fail because of the store; then nothing was changed, and it is counted.
-  mutating func noting(_ body: (inout Gateway<Store>) throws(StoreError) -> [GatewayEvent]) {
-    do { note(try body(&gateway)) } catch { drop(error.reason) }
+  /// Runs what may fail because of the store; then nothing was changed, it is counted, and this returns false.
+  @discardableResult
+  mutating func noting(_ body: (inout Gateway<Store>) throws(StoreError) -> [GatewayEvent]) -> Bool {
+    do { note(try body(&gateway)) } catch {
+      drop(error.reason)
+      return false
+    }
+    return true
   }
 
   mutating func drop(_ reason: DropReason) {
