@@ -19,6 +19,8 @@ public struct SignedEnvelope: Sendable {
 
   /// The largest envelope accepted unless told otherwise, in bytes.
   public static let defaultMaximumSize = 65_536
+  /// Bytes that a peer record or an access list may have when it is read from a file: some thousand members.
+  public static let maximumRecordSize = 4 << 20
   /// Bytes of a signature: r and s of P-256.
   public static let signatureLength = 64
 

@@ -86,8 +86,11 @@ public struct RelayCore<Store: MailboxStore> {
     for session: RelaySession, after: [Address: UInt64] = [:], limit: Int, now: Instant
   ) throws(StoreError) -> [HeldMessage] {
     try expire(now: now)
+    // A gateway serves many addresses, and few of them have mail.
+    let holding = Set(try mailboxes.store.mailboxes().map(\.mailbox))
     var messages: [HeldMessage] = []
-    for address in session.served where mayServe(session, address) && messages.count < limit {
+    for address in session.served
+    where messages.count < limit && holding.contains(address.mailbox) && mayServe(session, address) {
       messages += try mailboxes.list(
         address.mailbox, after: after[address] ?? 0, limit: limit - messages.count)
     }

@@ -101,7 +101,8 @@ extension RelayCore {
   /// ``SubmitOutcome/alreadyInCustody``.
   public mutating func accept(accessList bytes: [UInt8], now: Instant) -> SubmitOutcome {
     do throws(ParseError) {
-      return try accept(accessList: try SignedEnvelope(parsing: bytes), now: now)
+      return try accept(
+        accessList: try SignedEnvelope(parsing: bytes, maximumSize: SignedEnvelope.maximumRecordSize), now: now)
     } catch {
       refusals.count(error.reason)
       return .refused(error.reason)

@@ -296,6 +296,7 @@ import Wire
     let site = try served(["thermostat"], limits: limits)
     _ = site.takeSent()
     #expect(site.deliver(try command(site, "thermostat", 1)) == .taken)
+    _ = site.takeEvents()
     var ends: [Instant] = []
     var starts: [Instant] = [site.now]
     while ends.count < 6, let due = site.nextTimeout {

@@ -1,3 +1,4 @@
+import BorderRouter
 import Foundation
 import IEEE802154
 import IPv6
@@ -99,7 +100,7 @@ import Testing
   @Test(
     "An error names the file, the line and the key",
     arguments: [
-      ("  url: wpan0", 7, "radio.url"), ("  url: zep://", 7, "radio.url"), ("  url: linux:", 7, "radio.url"),
+      ("  url: wpan0", 7, "radio.url"), ("  url: zep://", 7, "radio.url"), ("  url: 'linux:'", 7, "radio.url"),
       ("  url: spinel:ttyACM0", 7, "radio.url"), ("  url: zep://127.0.0.1:65536", 7, "radio.url"),
       ("  url: [a, b]", 7, "radio.url"), ("  short: 0xfffe", 7, "radio.short"), ("  page: 32", 7, "radio.page"),
       ("  power: 128", 7, "radio.power"), ("  speed: 1", 7, "radio.speed"),
@@ -111,7 +112,7 @@ import Testing
       ("keys: keys.txt\nsecurity:\n  key-index: 2", 9, "security.key-index"),
       ("joining:\n  permit: yes", 8, "joining.permit"), ("joining:\n  devices: 0270616e67000b01", 8, "joining.devices"),
       ("joining:\n  devices:\n    - 0270", 8, "joining.devices"), ("joining:\n  allow: true", 8, "joining.allow"),
-      ("capture:\n  bytes: 70000", 7, "capture.file"), ("capture:\n  file: x\n  bytes: 65535", 9, "capture.bytes"),
+      ("capture:\n  bytes: 70000", 8, "capture.file"), ("capture:\n  file: x\n  bytes: 65535", 9, "capture.bytes"),
       ("capture:\n  file: x\n  files: 1", 9, "capture.files"), ("capture: ring.pcapng", 7, "capture"),
       ("metrics-port: 65536", 7, "metrics-port"), ("metrics-port: -1", 7, "metrics-port"),
       ("metrics-port: http", 7, "metrics-port"), ("prefix: fd00::/48", 7, "prefix"), ("prefix: generated", 7, "prefix"),

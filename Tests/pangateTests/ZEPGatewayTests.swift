@@ -69,10 +69,9 @@ final class ZEPHome {
     try Data().write(to: logFile)
     process.executableURL = Executable.products.appendingPathComponent("pangate")
     process.arguments = ["gateway", "--config", config.path, "--log-level", "debug"]
-    let log = try FileHandle(forWritingTo: logFile)
-    try log.seekToEnd()
-    process.standardError = log
-    process.standardOutput = log
+    let output = try FileHandle(forWritingTo: logFile)
+    process.standardError = output
+    process.standardOutput = output
     try process.run()
     guard try log(has: "held owner lock") else { throw NotStarted(log: try text()) }
   }

@@ -53,16 +53,19 @@ struct GatewayLoop {
     case .radio(.up(let description)): try radioUp(description)
     case .radio(.down(let error, let wait)): radioDown(error, wait)
     case .radio(.frame(let frame)):
-      try home?.receive(frame.bytes.rawSpan, metadata: frame.metadata)
+      home?.receive(frame.bytes.rawSpan, metadata: frame.metadata)
     case .transmitted(let outcome):
       isOnAir = false
-      try home?.transmitted(outcome, now: .now)
+      home?.transmitted(outcome, now: .now)
     case .time: try home?.advance(to: .now)
     case .control(let request, let reply): reply(try answer(request))
     case .reload: reload()
     case .drain: isDraining = true
     case .failed(let error): throw Failure.cannotStart("\(error)")
     }
+    // The node is answered before its envelope travels on.
+    act()
+    try home?.pass(now: .now)
     act()
     report()
     try schedule()
@@ -90,7 +93,7 @@ struct GatewayLoop {
         "capabilities": "\(description.capabilities.names.joined(separator: ", "))",
       ])
     isOnAir = false
-    try home?.radioStarted(isFirst: isFirst, now: .now)
+    home?.radioStarted(isFirst: isFirst, now: .now)
     if isFirst { try giveCommands() }
   }
 

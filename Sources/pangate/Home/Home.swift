@@ -24,6 +24,9 @@ final class Home {
   private var sourceMatch: SourceMatch?
   private var gatewaySession: RelaySession
   private var ownerSession: RelaySession?
+  /// Whether the relay may hold something for the gateway, or for the owner: looked for only then, since the gateway's
+  /// nodes have a mailbox each.
+  private var mail = (gateway: true, owner: true)
   /// How many messages are on their way between two hops at a time.
   private let window = 32
   private var frameNumber: Int?
@@ -93,7 +96,7 @@ final class Home {
   ) throws -> PeerDirectory {
     let bytes = try InputFile.bytes(file)
     do throws(ParseError) {
-      let envelope = try SignedEnvelope(parsing: bytes)
+      let envelope = try SignedEnvelope(parsing: bytes, maximumSize: SignedEnvelope.maximumRecordSize)
       return try PeerDirectory.accept(envelope, for: identity, oracle: oracle, current: nil)
     } catch {
       throw Failure.cannotStart("\(file): the peer record is refused: \(error)")
@@ -150,28 +153,27 @@ final class Home {
   func command(_ command: CommandText, label: String, now: Instant) throws -> UInt64? {
     guard let sequence = try owner?.command(command, label: label, now: now) else { return nil }
     note(now, .commandGiven(command.description, sequence: sequence))
-    try pump(now: now)
     return sequence
   }
 
   /// Takes a frame from the radio; `number` is that in the recording.
-  func receive(_ frame: RawSpan, metadata: FrameMetadata, number: Int? = nil) throws {
+  func receive(_ frame: RawSpan, metadata: FrameMetadata, number: Int? = nil) {
     frameNumber = number
     gateway.receive(frame, metadata: metadata)
-    try settle(now: metadata.timestamp)
+    collect(now: metadata.timestamp)
   }
 
   /// What became of the frame that was taken last.
-  func transmitted(_ outcome: TransmitOutcome, now: Instant) throws {
+  func transmitted(_ outcome: TransmitOutcome, now: Instant) {
     gateway.transmitted(outcome, now: now)
-    try settle(now: now)
+    collect(now: now)
   }
 
   /// The radio works, for the first time or again.
-  func radioStarted(isFirst: Bool, now: Instant) throws {
+  func radioStarted(isFirst: Bool, now: Instant) {
     transmissions.removeAll()
     if isFirst { gateway.start(now: now) } else { gateway.radioRestarted(now: now) }
-    try settle(now: now)
+    collect(now: now)
   }
 
   /// Notes what was no frame at all.
@@ -187,8 +189,8 @@ final class Home {
       collect(now: now)
       if gateway.nextTimeout() == due { break }
     }
-    if let due = try relay.earliestExpiry(), due <= now { try relay.expire(now: now) }
-    try settle(now: now)
+    if let due = try relay.earliestExpiry(), due <= now, try relay.expire(now: now) > 0 { mail = (true, true) }
+    collect(now: now)
   }
 
   /// What stands in the queues.
@@ -202,10 +204,9 @@ final class Home {
     return rows
   }
 
-  private func settle(now: Instant) throws {
-    collect(now: now)
-    try pump(now: now)
-  }
+  /// Passes envelopes on between gateway, relay and owner, until nobody has anything to pass. Apart from the rest, so that
+  /// a node is answered before its envelope travels.
+  func pass(now: Instant) throws { try pump(now: now) }
 
   private func collect(now: Instant) {
     for action in gateway.takeActions() {
@@ -238,7 +239,10 @@ final class Home {
       try gateway.gateway.confirmOutbound(message.number)
       moved = true
     }
-    for message in try relay.pending(for: gatewaySession, limit: window, now: now) {
+    guard mail.gateway else { return moved }
+    let pending = try relay.pending(for: gatewaySession, limit: window, now: now)
+    mail.gateway = pending.count == window
+    for message in pending {
       guard let address = Address(message.mailbox.address) else { continue }
       let custody = gateway.deliver(message.bytes, now: now)
       collect(now: now)
@@ -255,7 +259,10 @@ final class Home {
       try owner?.confirmOutbound(message.number)
       moved = true
     }
-    for message in try relay.pending(for: session, limit: window, now: now) {
+    guard mail.owner else { return moved }
+    let pending = try relay.pending(for: session, limit: window, now: now)
+    mail.owner = pending.count == window
+    for message in pending {
       guard let address = Address(message.mailbox.address),
         let (custody, delivery) = owner?.deliver(message.bytes, now: now)
       else { continue }
@@ -271,7 +278,9 @@ final class Home {
     _ message: HeldMessage, _ session: RelaySession, from sender: String, now: Instant
   ) -> Bool {
     switch relay.submit(message.bytes, session: session, now: now) {
-    case .accepted, .alreadyInCustody: return true
+    case .accepted, .alreadyInCustody:
+      mail = (true, true)
+      return true
     case .refused(let reason, _):
       note(now, .relayRefused(reason, from: sender, sequence: message.seq))
       switch reason {
@@ -285,10 +294,15 @@ final class Home {
     _ custody: Custody, _ message: HeldMessage, _ address: Address, _ session: RelaySession, now: Instant
   ) throws -> Bool {
     switch custody {
-    case .taken: try relay.delivered(message.number, to: address, in: session)
+    case .taken: return try relay.delivered(message.number, to: address, in: session)
     case .refused(let reason):
-      try relay.rejected(message.number, to: address, in: session, reason: reason, now: now)
-    case .later: false
+      // Its sender may have a status message now.
+      mail = (true, true)
+      return try relay.rejected(message.number, to: address, in: session, reason: reason, now: now)
+    case .later:
+      // When something else happens.
+      mail = (true, true)
+      return false
     }
   }
 }

@@ -116,12 +116,15 @@ struct Replay: ParsableCommand {
       return []
     }
     try home.advance(to: record.timestamp)
-    try home.receive(frame.bytes.rawSpan, metadata: frame.metadata, number: record.number)
+    try home.pass(now: record.timestamp)
+    home.receive(frame.bytes.rawSpan, metadata: frame.metadata, number: record.number)
+    try home.pass(now: record.timestamp)
     // A recorded radio sends at once.
     var sent: [[UInt8]] = []
     while let psdu = home.takeTransmission() {
       sent.append(psdu)
-      try home.transmitted(.sent, now: record.timestamp)
+      home.transmitted(.sent, now: record.timestamp)
+      try home.pass(now: record.timestamp)
     }
     return sent
   }
@@ -142,6 +145,7 @@ struct Replay: ParsableCommand {
       do { _ = try home.command(command, label: "\(index) \(command)", now: now) } catch let error as CommandError {
         throw Failure.usage("--command '\(command)': \(error)")
       }
+      try home.pass(now: now)
     }
   }
 }
