@@ -16,8 +16,16 @@ public struct Gateway<Store: MailboxStore> {
   /// The relay that the outbox is for.
   public let relay: Address
   public var limits: GatewayLimits
-  /// What was refused, by reason.
-  public internal(set) var counters = DropCounters()
+  /// What was refused, or gave way in a queue, by reason.
+  public var counters: DropCounters {
+    var sum = refusals
+    // The queues count their refusals too, which are counted here.
+    for reason in [DropReason.queueOldestDropped, .queueSuperseded] {
+      sum.count(reason, times: mailboxes.counters[reason])
+    }
+    return sum
+  }
+  var refusals = DropCounters()
   var mailboxes: Mailboxes<Store>
   var sequence: SequenceReserve<Store>
 

@@ -22,7 +22,7 @@ extension Gateway {
       return (.taken, try accept(bytes, refusal: &refusal, now: now))
     } catch {
       refusal.reason = error.reason
-      counters.count(error.reason)
+      refusals.count(error.reason)
       let events: [GatewayEvent] = [.downlinkRefused(refusal)]
       switch error.reason {
       case .envelopeReplay: return (.taken, events)

@@ -153,7 +153,7 @@ extension Gateway {
   private mutating func reject(
     _ message: HeldMessage, of node: Member, reason: DropReason, now: Instant
   ) throws(StoreError) -> [GatewayEvent] {
-    counters.count(reason)
+    refusals.count(reason)
     let receipt = try? Receipt.rejected(reason).cbor()
     _ = try answer(
       message, of: node, receipt.map { .init(format: ContentFormats.receipt, bytes: $0) }, onBehalf: false, now: now)

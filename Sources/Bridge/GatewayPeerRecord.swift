@@ -58,7 +58,7 @@ extension Gateway {
     } catch { throw ParseError(error.reason) }
     self.sequence = sequence
     let events = withdrawn.map { GatewayEvent.displaced(command($0.message), $0.reason) }
-    for (_, reason) in withdrawn { counters.count(reason) }
+    for (_, reason) in withdrawn { refusals.count(reason) }
     directory = new
     return [.peerRecord(epoch: new.record.version.epoch)] + events
   }

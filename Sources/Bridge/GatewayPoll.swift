@@ -56,7 +56,7 @@ extension Gateway {
   }
 
   private mutating func refuse(_ reason: DropReason, _ request: NodeRequest) -> NodeAnswer {
-    counters.count(reason)
+    refusals.count(reason)
     let refusal = Refusal(
       reason: reason, radio: node(eui64: request.eui64)?.name, kind: .plain, size: request.request.payload.count)
     return NodeAnswer(.refusal(reason), [.refused(refusal)])

@@ -36,7 +36,7 @@ extension Gateway {
       return NodeAnswer(CoAPResponse(.changed), [.accepted(report)])
     } catch {
       refusal.reason = error.reason
-      counters.count(error.reason)
+      refusals.count(error.reason)
       return NodeAnswer(.refusal(error.reason), [.refused(refusal)])
     }
   }

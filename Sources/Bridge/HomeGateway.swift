@@ -119,7 +119,14 @@ public struct HomeGateway<Store: MailboxStore>: ~Copyable {
   /// When to call ``timeout(at:)``; `nil` for never.
   public mutating func nextTimeout() -> Instant? {
     if !expiry.isKnown { expiry = ((try? gateway.nextExpiry()) ?? nil, true) }
-    return [stack.nextTimeout, mac.nextTimeout, expiry.due, retries.values.map(\.due).min()].compactMap { $0 }.min()
+    var first = stack.nextTimeout
+    func consider(_ due: Instant?) {
+      if let due, first.map({ due < $0 }) ?? true { first = due }
+    }
+    consider(mac.nextTimeout)
+    consider(expiry.due)
+    for retry in retries.values { consider(retry.due) }
+    return first
   }
 
   // MARK: In

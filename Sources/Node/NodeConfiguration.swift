@@ -53,7 +53,7 @@ public struct SleepSchedule: Sendable, Hashable {
   /// of software are slower).
   public var listeningTime: Duration = .milliseconds(200)
   /// How long after its last exchange the node still asks often, for what its peer may have to say because of it.
-  public var lingering: Duration = .seconds(2)
+  public var lingering: Duration = .seconds(1)
 
   public init() {}
 }

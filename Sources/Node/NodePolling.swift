@@ -14,6 +14,8 @@ struct NodePolling: Sendable {
   var isFrameKnown = false
   /// Until then the node asks often.
   var lingerUntil: Instant?
+  /// Data requests in a row that nobody acknowledged: who is not there is asked less often.
+  var failures = 0
 }
 
 extension NodeStack {
@@ -33,6 +35,7 @@ extension NodeStack {
   /// An acknowledgment came: of a data request, or of another frame.
   mutating func noteAcknowledgment(framePending: Bool, ofDataRequest: Bool, now: Instant) {
     guard let sleep = configuration.sleep else { return }
+    polling.failures = 0
     polling.isFrameKnown = framePending
     guard framePending else { return }
     if ofDataRequest {
@@ -66,13 +69,16 @@ extension NodeStack {
     polling.due = min(polling.due ?? next, next)
   }
 
+  private static var maximumDoublings: Int { 5 }
+
   /// Between data requests; `nil` while the node needs none.
   private func pollInterval(at now: Instant) -> Duration? {
     guard !join.isScanning else { return nil }
     // The answer to an association request waits to be fetched, also for nodes that listen all the time.
     if join.isWaiting { return NodeJoining.responseWait }
     guard let sleep = configuration.sleep else { return nil }
-    return isExpecting(at: now) ? sleep.expectingInterval : sleep.pollInterval
+    guard isExpecting(at: now) else { return sleep.pollInterval }
+    return min(sleep.pollInterval, sleep.expectingInterval * (1 << min(polling.failures, Self.maximumDoublings)))
   }
 
   /// A data request, if one is to go out. Without a known coordinator it has no destination, which stands for the PAN's.

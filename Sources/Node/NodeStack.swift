@@ -94,11 +94,16 @@ public struct NodeStack: ~Copyable {
 
   /// When to call ``timeout(at:)``; `nil` for never.
   public var nextTimeout: Instant? {
-    let first = [coap.nextTimeout, decoder.nextDeadline, join.due, solicitation.due, polling.due]
-      .compactMap { $0 }.min()
-    let registration = router == nil ? nil : addresses.lazy.map(\.due).min()
-    guard let first, let registration else { return first ?? registration }
-    return min(first, registration)
+    var first = coap.nextTimeout
+    func consider(_ due: Instant?) {
+      if let due, first.map({ due < $0 }) ?? true { first = due }
+    }
+    consider(decoder.nextDeadline)
+    consider(join.due)
+    consider(solicitation.due)
+    consider(polling.due)
+    if router != nil { for address in addresses { consider(address.due) } }
+    return first
   }
 
   // MARK: In
@@ -124,7 +129,9 @@ public struct NodeStack: ~Copyable {
   public mutating func transmitted(_ outcome: TransmitOutcome, now: Instant) {
     let wasPolling = mac.isPolling
     let conclusion = mac.concluded(outcome)
-    if conclusion == .failed, !wasPolling { drop(.nodeUnreachable) }
+    if conclusion == .failed {
+      if wasPolling { polling.failures += 1 } else { drop(.nodeUnreachable) }
+    }
     if case .sent(let framePending) = conclusion {
       noteAcknowledgment(framePending: framePending, ofDataRequest: wasPolling, now: now)
     }

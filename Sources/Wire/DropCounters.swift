@@ -7,6 +7,9 @@ public struct DropCounters: Sendable, Equatable {
   /// Counts one more.
   public mutating func count(_ reason: DropReason) { counts[Int(reason.rawValue)] &+= 1 }
 
+  /// Counts `times` more.
+  public mutating func count(_ reason: DropReason, times: UInt64) { counts[Int(reason.rawValue)] &+= times }
+
   public subscript(reason: DropReason) -> UInt64 { counts[Int(reason.rawValue)] }
 
   /// All together.

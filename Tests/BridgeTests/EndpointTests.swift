@@ -105,6 +105,22 @@ import Wire
     #expect(owner.deliver(receipt.bytes, now: Home.start).custody == .taken)
   }
 
+  @Test("A response says which command it answers, unless it comes from another than was commanded")
+  func responses() throws {
+    let home = try Home()
+    var owner = try home.endpoint("owner", MemoryStore())
+    let number = try owner.command(try #require(openLock), label: "1", now: Home.start)
+    let content = SignedEnvelope.Content(
+      format: ContentFormats.coapMessage, bytes: try EncapsulatedMessage(code: 68, options: [], payload: [7]).cbor())
+    for (sequence, sender) in [(50, "lock"), (51, "thermostat")] as [(UInt64, String)] {
+      let response = try home.envelope(
+        sender, to: ["owner"], sequence, extensions: EnvelopeExtensions(inReplyTo: number), content: content)
+      let (custody, delivery) = owner.deliver(response.bytes, now: Home.start)
+      #expect(custody == .taken && delivery?.receipt == nil)
+      #expect(delivery?.answers == (sender == "lock" ? "lock: PUT /lock open" : nil))
+    }
+  }
+
   @Test("The gateway's receipt for an expired command is accepted by whom it is for")
   func expired() throws {
     let home = try Home()

@@ -47,9 +47,11 @@ final class GatewayProcess {
     var configuration = SoftwareRadioConfiguration()
     configuration.isPANCoordinator = true
     radio = SoftwareRadio(settings: settings, configuration: configuration)
+    var limits = GatewayLimits()
+    limits.readingLifetime = plan.readingLifetime
     let gateway = Gateway(
       identity: group.gateway, oracle: group.oracle.public, directory: group.directory, relay: relay, store: store,
-      queues: plan.queues)
+      queues: plan.queues, limits: limits)
     home = try HomeGateway(
       gateway: gateway, stack: stack, mac: mac, store: store, random: SeededGenerator(seed: random.next()), now: now)
     home.permitJoining(true, admitted: [])

@@ -55,6 +55,8 @@ final class HomeSimulation {
   var stations: [Station] = []
   /// When each station's timer is due in ``events``.
   var timers: [Instant?]
+  /// Timers in a row, by station, that were due when they were set.
+  var lateTimers: [Int]
   /// Stations by radio address, as frames name them.
   var radios: [MACAddress: Int] = [:]
   let stores = Host.allCases.map { _ in MemoryStore() }
@@ -80,6 +82,7 @@ final class HomeSimulation {
     group = try SimulatedGroup.shared.get()
     generator = SeededGenerator(seed: plan.seed &* 0x9e37_79b9 &+ 1)
     timers = [Instant?](repeating: nil, count: group.nodes.count + 1)
+    lateTimers = [Int](repeating: 0, count: timers.count)
     radios[.extended(GatewayProcess.radio)] = 0
     radios[.short(ShortAddress(0))] = 0
     for (index, spec) in group.nodes.enumerated() {
@@ -126,7 +129,11 @@ final class HomeSimulation {
     }
     now = end
     try ledger.read(stores[Host.owner.rawValue], of: group.owner, nodes: group.nodes)
-    ledger.close(nodes: group.nodes, dropped: droppedBefore + (gateway.map { dropped(by: $0) } ?? 0))
+    // What gave way in a transaction that the loss of power did not let be counted is not counted.
+    let uncounted = plan.isTight ? UInt64(statistics.powerCuts) : 0
+    let dropped = droppedBefore + (gateway.map { self.dropped(by: $0) } ?? 0)
+    statistics.dropped = Int(dropped)
+    ledger.close(nodes: group.nodes, dropped: dropped == 0 ? 0 : dropped + uncounted)
   }
 
   func dropped(by process: GatewayProcess) -> UInt64 { process.home.gateway.counters[.queueOldestDropped] }

@@ -31,7 +31,7 @@ extension HomeSimulation {
     case .relay: relay = nil
     case .owner: owner = nil
     }
-    schedule(.restart(host), in: 1...120)
+    schedule(.restart(host), in: plan.downtimes)
   }
 
   func restart(_ host: Host) {

@@ -70,8 +70,11 @@ extension HomeSimulation {
   private func setTimer(of station: Int, to due: Instant?) {
     guard let due else { return }
     if let known = timers[station], known <= due { return }
-    // What is due at once is due a moment later: so nobody can hold the time.
-    let time = max(due, now.advanced(by: .microseconds(1)))
+    // What is due at once is due a moment later, so that nobody can hold the time; and nobody asks for that for long.
+    let isLate = due <= now
+    lateTimers[station] = isLate ? lateTimers[station] + 1 : 0
+    if lateTimers[station] == 1_000 { ledger.note(problem: "station \(station) has something to do all the time") }
+    let time = isLate ? now.advanced(by: .milliseconds(lateTimers[station] > 1_000 ? 1_000 : 1)) : due
     timers[station] = time
     events.push(.timer(station), at: time)
   }
@@ -92,7 +95,9 @@ extension HomeSimulation {
       guard let owner = group.directory.member(named: "owner") else { return }
       var configuration = EnvelopeNodeConfiguration(
         identity: spec.identity, class: spec.kind.class, readers: [owner], commanders: [owner])
-      configuration.lifetime = 2 * 86_400
+      configuration.lifetime = plan.readingLifetime
+      configuration.pollInterval = plan.polling
+      configuration.longestRetry = plan.longestRetry
       configuration.destination = destination
       configuration.hasClock = !index.isMultiple(of: 5)
       if spec.kind == .signed { configuration.endpointName = spec.member.name }

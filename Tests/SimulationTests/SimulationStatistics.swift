@@ -1,7 +1,7 @@
 import Bridge
 
 /// How much happened.
-struct SimulationStatistics {
+struct SimulationStatistics: Equatable {
   var events = 0
   var frames = 0
   var resets = 0
@@ -15,6 +15,8 @@ struct SimulationStatistics {
   var exchanged = 0
   var exchangesFailed = 0
   var expired = 0
+  /// Messages of no consequence that gave way.
+  var dropped = 0
 
   mutating func count(_ event: GatewayEvent) {
     switch event {
