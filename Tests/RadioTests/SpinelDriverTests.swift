@@ -139,6 +139,7 @@ struct SpinelDriverTests {
     let driver = SpinelDriver(url: try line.url, timing: Self.impatient(reset: .milliseconds(100)))
     let error = await error { () throws(RadioError) in _ = try await driver.open(Self.settings) }
     #expect(error?.kind == .silent && error?.radio == "spinel:\(line.path)")
+    try await line.wait { $0.requests.count >= 2 }
     #expect(try await line.look(\.requests) == [.reset(.stack), .reset(.platform)])
     // It comes to life, and is opened again.
     try await line.change { rcp in

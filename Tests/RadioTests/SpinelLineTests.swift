@@ -19,20 +19,6 @@ struct SpinelLineTests {
     throw CocoaError(.featureUnsupported)
   }
 
-  /// What a program prints, with `input` as its standard input.
-  private func output(_ words: String..., input: FileHandle) throws -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = words
-    process.standardInput = input
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    try process.run()
-    let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
-    process.waitUntilExit()
-    return String(decoding: data, as: UTF8.self)
-  }
-
   @Test("What is not there, is no serial port, or has no such baud rate")
   func refusals() async throws {
     let missing = try await refusal("spinel:/dev/ttyNOTHERE")
@@ -82,18 +68,33 @@ struct SpinelLineTests {
     for _ in 0..<3 { #expect(try await refusal("spinel:\(line.path)").kind == .notSupported) }
   }
 
-  @Test(
-    "The baud rate of the URL, 8 data bits, no parity, raw", arguments: [9_600, 115_200, 460_800, 1_000_000, 4_000_000])
-  func baud(rate: Int) async throws {
-    let line = try await SpinelFakeLine()
-    let driver = SpinelDriver(url: try RadioURL("spinel:\(line.path)?baud=\(rate)"), timing: SpinelDriverTests.patient)
-    _ = try await driver.open(SpinelBench.settings)
-    #expect(try output("stty", "speed", input: line.terminal) == "\(rate)\n")
-    let settings = try output("stty", "-a", input: line.terminal)
-    for setting in ["cs8", "-parenb", "-cstopb", "-crtscts", "clocal", "cread", "-ixon", "-icanon", "-echo", "-opost"] {
-      #expect(settings.contains(setting), "\(setting) in \(settings)")
+  @Test("The baud rate of the URL, 8 data bits, no parity, no flow control, nothing interpreted")
+  func baud() async throws {
+    let rates: [(Int, Int32)] = [
+      (9_600, B9600), (115_200, B115200), (460_800, B460800), (1_000_000, B1000000), (4_000_000, B4000000),
+    ]
+    for (rate, constant) in rates {
+      let line = try await SpinelFakeLine()
+      let driver = SpinelDriver(
+        url: try RadioURL("spinel:\(line.path)?baud=\(rate)"), timing: SpinelDriverTests.patient)
+      _ = try await driver.open(SpinelBench.settings)
+      let settings = try Terminal.settings(line.terminal.fileDescriptor)
+      #expect(Terminal.speed(settings) == speed_t(constant))
+      let control = UInt32(settings.c_cflag)
+      #expect(control & UInt32(CSIZE) == UInt32(CS8))
+      for (flag, isSet) in [
+        (Int64(CLOCAL), true), (Int64(CREAD), true), (Int64(PARENB), false), (Int64(CSTOPB), false),
+      ] {
+        #expect((Int64(control) & flag != 0) == isSet)
+      }
+      let uninterpreted = (settings.c_iflag, settings.c_oflag, settings.c_lflag)
+      #expect(uninterpreted.0 & tcflag_t(IXON) == 0)
+      #expect(uninterpreted.0 & tcflag_t(ICRNL) == 0)
+      #expect(uninterpreted.1 & tcflag_t(OPOST) == 0)
+      #expect(uninterpreted.2 & tcflag_t(ICANON) == 0)
+      #expect(uninterpreted.2 & tcflag_t(ECHO) == 0)
+      await driver.close()
     }
-    await driver.close()
   }
 
   @Test("A program as the radio: a whole session; it is ended with the driver")

@@ -83,12 +83,14 @@ public final class SpinelDriver: RadioDriver {
     let now = now
     let report: @Sendable (SpinelHost) -> Void = { [weak self] host in self?.take(host) }
     do {
-      let channel = try line.channelDescriptors()
+      let descriptors = try line.channelDescriptors()
+      let hasChannel = Flag()
       do {
         return try await NIOPipeBootstrap(group: group).takingOwnershipOfDescriptors(
-          input: channel.input, output: channel.output
+          input: descriptors.input, output: descriptors.output
         ) { channel in
-          channel.eventLoop.makeCompletedFuture {
+          hasChannel.isSet.store(true, ordering: .relaxed)
+          return channel.eventLoop.makeCompletedFuture {
             let handler = SpinelChannelHandler(host: host, line: line, output: output, now: now, report: report)
             try channel.pipeline.syncOperations.addHandler(handler)
             return Session(
@@ -96,14 +98,21 @@ public final class SpinelDriver: RadioDriver {
           }
         }
       } catch {
-        Terminal.close(channel.input)
-        Terminal.close(channel.output)
+        // A channel that was made has closed them.
+        if !hasChannel.isSet.load(ordering: .relaxed) {
+          Terminal.close(descriptors.input)
+          Terminal.close(descriptors.output)
+        }
         throw error
       }
     } catch {
       await Self.release(line)
       throw RadioError(.failed, radio: url.description, detail: "the line cannot be used (\(error))")
     }
+  }
+
+  private final class Flag: Sendable {
+    let isSet = Atomic(false)
   }
 
   private func take(_ host: SpinelHost) {

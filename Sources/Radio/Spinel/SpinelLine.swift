@@ -18,15 +18,19 @@ struct SpinelLine: Sendable {
   }
 
   private static func serial(_ path: String, baud: Int, radio: String) throws(RadioError) -> SpinelLine {
+    let choices = speeds.map { String($0.baud) }.joined(separator: ", ")
     guard let speed = speeds.first(where: { $0.baud == baud })?.speed else {
       throw RadioError(
         .settingRefused, radio: radio, detail: "serial ports have no baud rate \(baud)",
-        remedy: "choose one of \(speeds.map { String($0.baud) }.joined(separator: ", "))")
+        remedy: "choose one of \(choices)")
     }
     do throws(TerminalError) {
       return SpinelLine(descriptor: try Terminal.open(path: path, speed: speed), program: nil)
     } catch {
-      throw refusal(of: path, error, radio: radio)
+      guard error.code == EINVAL else { throw refusal(of: path, error, radio: radio) }
+      throw RadioError(
+        .settingRefused, radio: radio, detail: "\(path) does not take the baud rate \(baud)",
+        remedy: "choose another of \(choices)")
     }
   }
 

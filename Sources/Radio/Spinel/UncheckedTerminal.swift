@@ -1,5 +1,6 @@
 // The only file of the spinel driver that holds `unsafe`: calls of the C library about terminals and programs.
 
+import Foundation
 import Glibc
 
 /// What the system said: a number of `errno.h`.
@@ -38,9 +39,20 @@ enum Terminal {
     return descriptor
   }
 
-  private static func setRaw(_ descriptor: CInt, speed: speed_t) throws(TerminalError) {
+  /// The settings of a terminal.
+  static func settings(_ descriptor: CInt) throws(TerminalError) -> termios {
     var settings = termios()
     guard unsafe tcgetattr(descriptor, &settings) == 0 else { throw .last }
+    return settings
+  }
+
+  static func speed(_ settings: termios) -> speed_t {
+    var settings = settings
+    return unsafe cfgetospeed(&settings)
+  }
+
+  private static func setRaw(_ descriptor: CInt, speed: speed_t) throws(TerminalError) {
+    var settings = try settings(descriptor)
     unsafe cfmakeraw(&settings)
     settings.c_cflag &= ~tcflag_t(CSTOPB | PARENB)
     settings.c_cflag &= ~tcflag_t(CRTSCTS)
@@ -48,6 +60,8 @@ enum Terminal {
     guard unsafe cfsetispeed(&settings, speed) == 0, unsafe cfsetospeed(&settings, speed) == 0,
       unsafe tcsetattr(descriptor, TCSANOW, &settings) == 0
     else { throw .last }
+    // Success says only that something was set.
+    guard try Self.speed(Self.settings(descriptor)) == speed else { throw TerminalError(code: EINVAL) }
   }
 
   /// A new pseudo-terminal that carries all octets as they are: the descriptors of its controlling side and of its other side, and
@@ -119,6 +133,12 @@ struct ChildProgram: Sendable {
     }
   }
 
+  /// Descriptors that are none of the program's business, some of which may have been opened without thinking of programs.
+  private static func inheritable() -> [CInt] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+    return names.compactMap { CInt($0) }.filter { $0 > STDERR_FILENO }
+  }
+
   private static func spawn(_ words: [String], on path: String) throws(TerminalError) -> pid_t {
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
@@ -126,6 +146,7 @@ struct ChildProgram: Sendable {
     // In a session of its own, the first terminal that is opened becomes the controlling one: it ends when we do.
     unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, path, O_RDWR, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO)
+    for inherited in inheritable() { unsafe posix_spawn_file_actions_addclose(&actions, inherited) }
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
