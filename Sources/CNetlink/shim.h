@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
 #include <grp.h>
@@ -158,4 +159,16 @@ static inline int pangate_become(const char *name) {
   if (!user) return errno ? errno : ENOENT;
   if (initgroups(name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0) return errno;
   return 0;
+}
+
+/* One arena for all threads, and the top of the heap given back from 128 KiB on: for a process that holds little. */
+static inline void pangate_limit_arenas(int arenas) {
+  mallopt(M_ARENA_MAX, arenas);
+  mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+}
+
+/* Gives memory that was freed back to the system if it is more than so many bytes. */
+static inline void pangate_trim_memory(size_t threshold) {
+  struct mallinfo2 info = mallinfo2();
+  if (info.fordblks > threshold) malloc_trim(0);
 }

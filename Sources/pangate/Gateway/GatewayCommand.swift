@@ -49,6 +49,7 @@ struct GatewayCommand: AsyncParsableCommand {
   func prepare() throws {
     let (configuration, url) = try load()
     guard !checkConfig else { return }
+    ProcessMemory.limitArenas()
     var keepsNetwork = false
     if case .linux = url.target { keepsNetwork = true }
     do { try Privileges.limit(keepsNetwork: keepsNetwork, user: configuration.service.user) } catch {
@@ -77,7 +78,7 @@ struct GatewayCommand: AsyncParsableCommand {
     }
     let service = GatewayService(
       file: config, configuration: configuration, driver: driver, metrics: GatewayMetrics(registry), logger: logger)
-    var services: [any Service] = [service, ReloadService(gateway: service)]
+    var services: [any Service] = [service, ReloadService(gateway: service), TrimmingService()]
     if let path = configuration.service.control {
       services.append(ControlServer(path: path, gateway: service, group: group, logger: logger))
     }
@@ -130,5 +131,17 @@ struct ReloadService: Service {
   func run() async throws {
     let signals = await UnixSignalsSequence(trapping: .sighup)
     for await _ in signals.cancelOnGracefulShutdown() { gateway.reload() }
+  }
+}
+
+/// Gives freed memory back to the system once a minute.
+struct TrimmingService: Service {
+  func run() async throws {
+    try await cancelWhenGracefulShutdown {
+      while !Task.isCancelled {
+        try? await Task.sleep(for: .seconds(60))
+        ProcessMemory.trim(above: 4 << 20)
+      }
+    }
   }
 }
