@@ -82,4 +82,13 @@ public protocol MailboxStore: AnyObject {
   func setValue(_ name: String, to value: [UInt8]?) throws(StoreError)
   /// The values whose names begin with `prefix`, in the order of the bytes of their names.
   func values(withPrefix prefix: String) throws(StoreError) -> [(name: String, value: [UInt8])]
+
+  /// Writes a copy of everything to `path`, which must not be there yet, while the store is in use.
+  func backup(to path: String) throws(StoreError)
+}
+
+extension MailboxStore {
+  public func backup(to path: String) throws(StoreError) {
+    throw StoreError(.failed, path: path, detail: "this store has nothing to copy")
+  }
 }
