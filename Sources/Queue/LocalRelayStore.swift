@@ -46,6 +46,8 @@ public final class LocalRelayStore<Store: MailboxStore>: RelayStore {
     try store.list(in: mailbox, after: number, limit: limit)
   }
 
+  public func holders() throws(StoreError) -> Set<Mailbox>? { Set(try store.mailboxes().map(\.mailbox)) }
+
   public func confirm(_ messages: [MessageName]) throws(StoreError) {
     try store.transaction { () throws(StoreError) in
       for message in messages { try store.remove(message.number, in: message.mailbox) }

@@ -58,6 +58,9 @@ public protocol RelayStore: AnyObject {
   /// Up to `limit` messages with numbers over `number`, in held order. In a cluster, of a mailbox that is served.
   func list(in mailbox: Mailbox, after number: UInt64, limit: Int) throws(StoreError) -> [HeldMessage]
 
+  /// The mailboxes that hold anything, where that is cheap to say; `nil`, which is the default, where it is not.
+  func holders() throws(StoreError) -> Set<Mailbox>?
+
   /// Removes messages for good; unknown ones are harmless.
   func confirm(_ messages: [MessageName]) throws(StoreError)
 
@@ -104,4 +107,8 @@ public protocol RelayStore: AnyObject {
 
   /// Writes a copy that can be opened instead, while in use. Throws ``StoreError`` where the store has tools of its own.
   func backup(to path: String) throws(StoreError)
+}
+
+extension RelayStore {
+  public func holders() throws(StoreError) -> Set<Mailbox>? { nil }
 }

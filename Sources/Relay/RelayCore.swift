@@ -4,76 +4,68 @@ import Wire
 
 /// What a relay does, without its connections: admits, stores, hands out, reports.
 ///
-/// It serves one group: the members of the access list that its oracle signed. Bytes and the time come in,
-/// answers and held messages go out; whatever was answered 2.04 is on disk.
-public struct RelayCore<Store: MailboxStore> {
+/// It serves groups: each the members of the access list that one oracle signed. Bytes and the time come in, answers and
+/// held messages go out; whatever was answered 2.04 is durable.
+public struct RelayCore<Store: RelayStore> {
   public let identity: RelayIdentity
   public let limits: RelayLimits
-  let oracle: PublicIdentity
-  /// The access list that is obeyed; `nil` until the first one came.
-  public internal(set) var directory: AccessDirectory?
-  var mailboxes: Mailboxes<Store>
-  var sequence: SequenceReserve<Store>
-  /// Those who were members once, oldest first.
-  var removed: [Address] = []
+  public let store: Store
+  /// Who may do what; a value to check envelopes against elsewhere.
+  public internal(set) var members: RelayDirectory
   var refusals = DropCounters()
+  private var sequence: ClosedRange<UInt64>?
 
-  /// A relay over `store`, with the access list that was stored before, if any.
+  /// A relay over `store`, with the access lists that were stored before, if any.
   ///
-  /// Throws ``StoreError``; ``StoreError/Kind/corrupt`` if the stored list is not one that `oracle` signed.
+  /// Throws ``StoreError``; ``StoreError/Kind/corrupt`` if a stored list is not one that its oracle signed.
   public init(
-    _ identity: RelayIdentity, oracle: PublicIdentity, store: Store, queueLimits: QueueLimits = QueueLimits(),
-    limits: RelayLimits = RelayLimits()
+    _ identity: RelayIdentity, oracles: [PublicIdentity], store: Store, limits: RelayLimits = RelayLimits()
   ) throws(StoreError) {
     self.identity = identity
-    self.oracle = oracle
     self.limits = limits
-    mailboxes = Mailboxes(store, limits: queueLimits)
-    sequence = SequenceReserve("relay.sequence", in: store)
-    if let bytes = try store.value(RelayKey.accessList) {
-      do throws(ParseError) {
-        let envelope = try SignedEnvelope(parsing: bytes, maximumSize: .max)
-        directory = try AccessDirectory.accept(envelope, for: identity.address, oracle: oracle, current: nil)
-      } catch { throw StoreError(.corrupt, detail: "stored access list: \(error)") }
+    self.store = store
+    members = RelayDirectory(relay: identity.address, limits: limits, oracles: oracles)
+    for (name, bytes) in try store.values(withPrefix: RelayKey.accessList) { try restore(name, bytes) }
+    for (name, bytes) in try store.values(withPrefix: RelayKey.removed) {
+      guard let position = position(RelayKey.removed, name) else { continue }
+      let addresses = stride(from: 0, to: bytes.count, by: Address.length).compactMap {
+        Address(Array(bytes[$0..<min($0 + Address.length, bytes.count)]))
+      }
+      members.update(position) { $0.removed = addresses }
     }
-    let addresses = try store.value(RelayKey.removed) ?? []
-    removed = stride(from: 0, to: addresses.count, by: Address.length).compactMap {
-      Address(Array(addresses[$0..<min($0 + Address.length, addresses.count)]))
-    }
+  }
+
+  /// The oracle of a stored value; `nil` for one that is trusted no more.
+  private func position(_ prefix: String, _ name: String) -> Int? {
+    Address(hex: name.dropFirst(prefix.count)).flatMap(members.position(ofOracle:))
+  }
+
+  private mutating func restore(_ name: String, _ bytes: [UInt8]) throws(StoreError) {
+    guard let position = position(RelayKey.accessList, name) else { return }
+    do throws(ParseError) {
+      let envelope = try SignedEnvelope(parsing: bytes, maximumSize: .max)
+      let access = try AccessDirectory.accept(
+        envelope, for: identity.address, oracle: members.groups[position].oracle, current: nil)
+      members.update(position) { $0.access = access }
+    } catch { throw StoreError(.corrupt, detail: "stored access list \(name): \(error)") }
   }
 
   /// What was refused or dropped, by reason.
   public var counters: DropCounters {
     var sum = refusals
-    sum.add(mailboxes.counters)
+    sum.add(store.counters)
     return sum
   }
 
-  // MARK: Sessions
+  /// Counts a refusal that was given elsewhere.
+  public mutating func count(_ reason: DropReason) { refusals.count(reason) }
 
-  /// A session of `client`, whose signature the caller has checked, for its own mailbox and those of
-  /// `serving`.
-  ///
-  /// Throws ``DropReason/envelopeSenderUnknown`` or ``DropReason/senderRevoked`` for a client that is not on
-  /// the access list, and ``DropReason/envelopeNotAllowed`` for an address that it does not host.
+  /// The access list of the first group; `nil` until one came.
+  public var directory: AccessDirectory? { members.lists.first }
+
+  /// See ``RelayDirectory/openSession(client:serving:)``.
   public func openSession(client: Address, serving: [Address] = []) throws(ParseError) -> RelaySession {
-    guard let directory, directory.party(client) != nil else { throw ParseError(unknown(.full(client))) }
-    var served = [client]
-    for address in serving where !served.contains(address) {
-      guard directory.mayServe(client, for: address) else { throw ParseError(.envelopeNotAllowed) }
-      served.append(address)
-    }
-    return RelaySession(client: client, served: served)
-  }
-
-  /// Whether the session is still good for `address`.
-  func mayServe(_ session: RelaySession, _ address: Address) -> Bool {
-    session.served.contains(address) && directory?.mayServe(session.client, for: address) ?? false
-  }
-
-  /// The reason to refuse someone who is not on the access list.
-  func unknown(_ reference: AddressReference) -> DropReason {
-    removed.contains(where: reference.matches) ? .senderRevoked : .envelopeSenderUnknown
+    try members.openSession(client: client, serving: serving)
   }
 
   // MARK: Delivery
@@ -87,37 +79,62 @@ public struct RelayCore<Store: MailboxStore> {
   ) throws(StoreError) -> [HeldMessage] {
     try expire(now: now)
     // A gateway serves many addresses, and few of them have mail.
-    let holding = Set(try mailboxes.store.mailboxes().map(\.mailbox))
+    let holding = try store.holders()
     var messages: [HeldMessage] = []
     for address in session.served
-    where messages.count < limit && holding.contains(address.mailbox) && mayServe(session, address) {
-      messages += try mailboxes.list(
-        address.mailbox, after: after[address] ?? 0, limit: limit - messages.count)
+    where messages.count < limit && holding?.contains(address.mailbox) ?? true && members.mayServe(session, address) {
+      messages += try pending(address, after: after[address] ?? 0, limit: limit - messages.count, now: now)
     }
     return messages
   }
 
-  /// The endpoint has taken a message: it leaves for good. An unknown number is harmless; so is an address
-  /// that the session does not serve.
+  /// Up to `limit` messages for one address. What its sender may not send any more is removed before, and reported.
+  public mutating func pending(
+    _ address: Address, after number: UInt64, limit: Int, now: Instant
+  ) throws(StoreError) -> [HeldMessage] {
+    let listed = try store.list(in: address.mailbox, after: number, limit: limit)
+    guard let refused = listed.firstIndex(where: { !mayDeliver($0) }) else { return listed }
+    let members = self.members
+    let refusedOnes = listed[refused...].filter { !Self.mayDeliver($0, members) }
+    try reserve(refusedOnes.count)
+    try transaction { (self) throws(StoreError) in
+      for message in refusedOnes where message.receiptWanted {
+        try self.report(message.deposit, .rejected(.envelopeNotAllowed), now: now)
+      }
+      try self.store.confirm(refusedOnes.map { MessageName($0.mailbox, $0.number) })
+    }
+    for _ in refusedOnes { refusals.count(.senderRevoked) }
+    return listed.filter { Self.mayDeliver($0, members) }
+  }
+
+  private func mayDeliver(_ message: HeldMessage) -> Bool { Self.mayDeliver(message, members) }
+
+  private static func mayDeliver(_ message: HeldMessage, _ members: RelayDirectory) -> Bool {
+    guard let sender = Address(message.sender), let recipient = Address(message.mailbox.address) else { return false }
+    return members.mayDeliver(from: sender, to: recipient)
+  }
+
+  /// The endpoint has taken a message: it leaves for good. An unknown number is harmless. False for an address that the
+  /// session does not serve.
   @discardableResult
   public mutating func delivered(
     _ number: UInt64, to address: Address, in session: RelaySession
   ) throws(StoreError) -> Bool {
-    guard mayServe(session, address) else { return false }
-    return try mailboxes.confirm(number, in: address.mailbox)
+    guard members.mayServe(session, address) else { return false }
+    try store.confirm([MessageName(address.mailbox, number)])
+    return true
   }
 
   /// The endpoint refuses a message for good: it leaves, and its sender is told if it asked.
   @discardableResult
   public mutating func rejected(
-    _ number: UInt64, to address: Address, in session: RelaySession, reason: DropReason, now: Instant
+    _ message: HeldMessage, in session: RelaySession, reason: DropReason, now: Instant
   ) throws(StoreError) -> Bool {
-    guard mayServe(session, address), number > 0,
-      let message = try mailboxes.next(in: address.mailbox, after: number - 1), message.number == number
-    else { return false }
-    try transaction { (relay) throws(StoreError) in
-      try relay.mailboxes.confirm(number, in: address.mailbox)
-      if message.receiptWanted { try relay.report(message.deposit, .rejected(reason), now: now) }
+    guard let address = Address(message.mailbox.address), members.mayServe(session, address) else { return false }
+    try reserve(1)
+    try transaction { (self) throws(StoreError) in
+      if message.receiptWanted { try self.report(message.deposit, .rejected(reason), now: now) }
+      try self.store.confirm([MessageName(message.mailbox, message.number)])
     }
     return true
   }
@@ -125,24 +142,34 @@ public struct RelayCore<Store: MailboxStore> {
   // MARK: Expiry
 
   /// When the first held message expires, and with it when to call ``expire(now:)``.
-  public func earliestExpiry() throws(StoreError) -> Instant? { try mailboxes.earliestExpiry() }
+  public func earliestExpiry() throws(StoreError) -> Instant? { try store.nextExpiry() }
 
   /// Removes what has expired and tells the senders that asked, in one transaction. Returns how many there
   /// were.
   @discardableResult
   public mutating func expire(now: Instant) throws(StoreError) -> Int {
+    let limit = 1000
     var count = 0
-    while let earliest = try mailboxes.earliestExpiry(), earliest <= now {
-      count += try transaction { (relay) throws(StoreError) -> Int in
-        let expired = try relay.mailboxes.expire(now: now)
-        for message in expired where message.receiptWanted {
-          try relay.report(
-            message.deposit, Receipt(.expired, reason: DropReason.envelopeExpired.name), now: now)
-        }
-        return expired.count
+    while let earliest = try store.nextExpiry(), earliest <= now {
+      try reserve(limit)
+      let receipt = Receipt(.expired, reason: DropReason.envelopeExpired.name)
+      let expired = try store.expire(now: now, limit: limit) { (message) throws(StoreError) -> RelayDeposit? in
+        message.receiptWanted ? try answer(message.deposit, receipt, now: now) : nil
       }
+      count += expired.count
+      if expired.isEmpty { break }
     }
     return count
+  }
+
+  /// Runs `body` as one transaction of the store. When this throws, the numbers that were drawn inside are void.
+  mutating func transaction(_ body: (inout RelayCore) throws(StoreError) -> Void) throws(StoreError) {
+    do throws(StoreError) {
+      try store.transaction { () throws(StoreError) in try body(&self) }
+    } catch {
+      sequence = nil
+      throw error
+    }
   }
 
   // MARK: Reports
@@ -150,47 +177,65 @@ public struct RelayCore<Store: MailboxStore> {
   /// Puts a signed answer into the mailbox of a message's sender, unless it is no member any more. The answer
   /// itself is not answered.
   mutating func report(_ deposit: Deposit, _ receipt: Receipt, now: Instant) throws(StoreError) {
-    guard let sender = Address(deposit.sender), directory?.party(sender) != nil else { return }
+    // A full mailbox of the sender is counted there, and nobody is left to be told.
+    if let answer = try answer(deposit, receipt, now: now) { _ = try store.put([answer]) }
+  }
+
+  mutating func answer(_ deposit: Deposit, _ receipt: Receipt, now: Instant) throws(StoreError) -> RelayDeposit? {
+    guard let sender = Address(deposit.sender), members.access(of: sender) != nil else { return nil }
     // What was held was read when it came; if the disk has damaged it since, the rest must not wait for it.
     guard let envelope = try? SignedEnvelope(parsing: deposit.bytes, maximumSize: .max) else {
-      return refusals.count(.envelopeStructure)
+      refusals.count(.envelopeStructure)
+      return nil
     }
-    let number = try sequence.next()
+    let number = try nextSequence()
     let status: SignedEnvelope
     do throws(EmitError) {
       status = try identity.status(
         receipt, of: envelope, to: sender, sequence: number, now: now, lifetime: limits.statusLifetime)
     } catch { throw StoreError(.failed, detail: "report: \(error)") }
-    // A full mailbox of the sender is counted there, and nobody is left to be told.
-    _ = try mailboxes.put(
+    return RelayDeposit(
       Deposit(
         sender: identity.address.opaque, seq: number, protectionClass: EnvelopeClass.authOnly.rawValue,
         accepted: now, expires: status.header.expiry(arrival: now), bytes: status.bytes),
-      in: sender.mailbox)
+      in: [sender.mailbox])
   }
 
-  /// Runs `body` as one transaction: many envelopes, one sync of the disk.
-  ///
-  /// No answer that was given inside may leave before this returns. When this throws, everything is undone, in memory
-  /// too, and none of the answers holds.
-  public mutating func transaction<Result>(
-    _ body: (inout RelayCore) throws(StoreError) -> Result
-  ) throws(StoreError) -> Result {
-    let (directory, removed, counters) = (directory, removed, mailboxes.counters)
-    do throws(StoreError) {
-      return try mailboxes.store.transaction { () throws(StoreError) -> Result in try body(&self) }
-    } catch {
-      (self.directory, self.removed) = (directory, removed)
-      mailboxes.counters = counters
-      throw error
-    }
+  /// Sees to it that `count` numbers are reserved, before a transaction that may be undone.
+  mutating func reserve(_ count: Int) throws(StoreError) {
+    if let sequence, sequence.count > count { return }
+    let block = UInt64(max(64, count + 1))
+    let first = try store.advance(RelayKey.sequence(of: identity.address), by: block)
+    sequence = first + 1...first + block
+  }
+
+  private mutating func nextSequence() throws(StoreError) -> UInt64 {
+    if sequence == nil { try reserve(1) }
+    guard let range = sequence else { throw StoreError(.failed, detail: "no sequence number") }
+    sequence = range.lowerBound < range.upperBound ? range.lowerBound + 1...range.upperBound : nil
+    return range.lowerBound
   }
 }
 
-/// Names of stored values.
+extension RelayCore {
+  /// A relay of one group over a store on this machine.
+  public init<Local: MailboxStore>(
+    _ identity: RelayIdentity, oracle: PublicIdentity, store: Local, queueLimits: QueueLimits = QueueLimits(),
+    limits: RelayLimits = RelayLimits()
+  ) throws(StoreError) where Store == LocalRelayStore<Local> {
+    try self.init(
+      identity, oracles: [oracle], store: LocalRelayStore(store, limits: queueLimits), limits: limits)
+  }
+}
+
+/// Names of stored values and counters.
 enum RelayKey {
-  static let accessList = "relay.access-list"
-  static let removed = "relay.removed"
+  static let accessList = "relay.access-list."
+  static let removed = "relay.removed."
+
+  static func accessList(_ oracle: Address) -> String { accessList + oracle.description }
+  static func removed(_ oracle: Address) -> String { removed + oracle.description }
+  static func sequence(of relay: Address) -> String { "relay.sequence.\(relay)" }
 }
 
 extension EnvelopeHeader {

@@ -2,6 +2,14 @@ import Envelope
 import Queue
 import Wire
 
+/// What a group of envelopes brought: the answers, and what is to be delivered.
+public struct CommitResult: Sendable {
+  /// In the order of the envelopes.
+  public var outcomes: [SubmitOutcome] = []
+  /// What was put into mailboxes, the relay's own reports among it, each mailbox's in order.
+  public var arrivals: [HeldMessage] = []
+}
+
 extension RelayCore {
   /// Takes custody of an envelope that a session hands in, or says why not.
   ///
@@ -10,88 +18,122 @@ extension RelayCore {
   /// not keep it from the others; the sender is told by a signed report.
   public mutating func submit(_ bytes: [UInt8], session: RelaySession, now: Instant) -> SubmitOutcome {
     do throws(ParseError) {
-      let envelope = try SignedEnvelope(parsing: bytes, maximumSize: limits.envelopeSize)
-      if isAccessList(envelope) { return try accept(accessList: envelope, now: now) }
-      let route = try admit(envelope, session: session)
-      let outcome: SubmitOutcome
-      do throws(StoreError) {
-        outcome = try store(envelope, route, now: now)
-      } catch { throw ParseError(error.reason) }
-      // The queue has counted its own refusals.
-      return outcome
+      switch try members.admit(bytes, session: session) {
+      case .accessList(let envelope): return try accept(accessList: envelope, now: now)
+      case .envelope(let admitted): return commit([admitted], now: now).outcomes[0]
+      }
     } catch {
       refusals.count(error.reason)
       return .refused(error.reason)
     }
   }
 
-  /// Everything that needs no clock and no store.
-  private func admit(
-    _ envelope: SignedEnvelope, session: RelaySession
-  ) throws(ParseError) -> AccessDirectory.Route {
-    guard let directory else { throw ParseError(.queueUnavailable) }
-    guard directory.party(session.client) != nil else { throw ParseError(unknown(.full(session.client))) }
-    guard directory.party(envelope.header.sender) != nil else {
-      throw ParseError(unknown(envelope.header.sender))
+  /// Takes custody of a group of admitted envelopes, at one sync of the disk or one round trip to the cluster.
+  ///
+  /// No outcome may leave before this returns. If the store fails, each is refused with ``DropReason/queueUnavailable``.
+  public mutating func commit(_ group: [RelayDirectory.Admitted], now: Instant) -> CommitResult {
+    var result = CommitResult()
+    result.outcomes = Array(repeating: .refused(.queueUnavailable), count: group.count)
+    do throws(StoreError) {
+      try reserve(group.count)
+      // If the transaction is undone, so is what it counted.
+      let counted = refusals
+      do throws(StoreError) {
+        try transaction { (self) throws(StoreError) in try self.commit(group, now: now, &result) }
+      } catch {
+        refusals = counted
+        throw error
+      }
+    } catch {
+      result = CommitResult(outcomes: Array(repeating: .refused(error.reason), count: group.count))
+      for _ in group { refusals.count(error.reason) }
     }
-    // Chunks are forwarded and never stored, which is the server's business.
-    guard envelope.header.class != .stream else { throw ParseError(.unsupported) }
-    let route = try directory.admit(envelope)
-    // Handed in by its sender or by the gateway that hosts it.
-    guard directory.mayServe(session.client, for: route.sender.address) else {
-      throw ParseError(.envelopeNotAllowed)
-    }
-    // Whoever vouches has read it: nobody can vouch for what nobody but its recipients may read.
-    if let node = route.onBehalfOf, node.class >= .confidential {
-      throw ParseError(.envelopeOnBehalfOfRefused)
-    }
-    return route
+    return result
   }
 
-  private mutating func store(
-    _ envelope: SignedEnvelope, _ route: AccessDirectory.Route, now: Instant
-  ) throws(StoreError) -> SubmitOutcome {
+  private mutating func commit(
+    _ group: [RelayDirectory.Admitted], now: Instant, _ result: inout CommitResult
+  ) throws(StoreError) {
+    var deposits: [RelayDeposit] = []
+    var indexes: [Int] = []
+    deposits.reserveCapacity(group.count)
+    indexes.reserveCapacity(group.count)
+    for (index, admitted) in group.enumerated() {
+      do throws(ParseError) {
+        let current =
+          admitted.generation == members.generation
+          ? admitted : try members.admit(admitted.envelope, client: admitted.client)
+        guard let deposit = try deposit(current, now: now, &result.outcomes[index]) else { continue }
+        deposits.append(deposit)
+        indexes.append(index)
+      } catch {
+        refusals.count(error.reason)
+        result.outcomes[index] = .refused(error.reason)
+      }
+    }
+    guard !deposits.isEmpty else { return }
+    let outcomes = try store.put(deposits)
+    for ((index, item), outcome) in zip(zip(indexes, deposits), outcomes) {
+      switch outcome {
+      case .held(let numbers, let refused):
+        for (mailbox, number) in zip(item.mailboxes, numbers) {
+          guard let number else { continue }
+          result.arrivals.append(HeldMessage(mailbox: mailbox, number: number, deposit: item.deposit))
+        }
+        for refusal in refused { try tell(item.deposit, .rejected(refusal.reason), now: now, &result) }
+        result.outcomes[index] = .accepted(
+          item.mailboxes.compactMap { mailbox in
+            refused.contains { $0.mailbox == mailbox } ? nil : Address(mailbox.address)
+          })
+      case .alreadyHeld: result.outcomes[index] = .alreadyInCustody
+      // The queue has counted its own refusals.
+      case .refused(let reason): result.outcomes[index] = .refused(reason)
+      }
+    }
+  }
+
+  /// A report, whose arrival is to be delivered as well.
+  private mutating func tell(
+    _ deposit: Deposit, _ receipt: Receipt, now: Instant, _ result: inout CommitResult
+  ) throws(StoreError) {
+    guard let answer = try answer(deposit, receipt, now: now) else { return }
+    guard case .held(let numbers, _) = try store.put([answer]).first, let number = numbers.first ?? nil else { return }
+    result.arrivals.append(HeldMessage(mailbox: answer.mailboxes[0], number: number, deposit: answer.deposit))
+  }
+
+  /// What the store must know of an envelope; `nil` if the outcome is known without it.
+  private mutating func deposit(
+    _ admitted: RelayDirectory.Admitted, now: Instant, _ outcome: inout SubmitOutcome
+  ) throws(ParseError) -> RelayDeposit? {
+    let (envelope, route) = (admitted.envelope, admitted.route)
     let header = envelope.header
+    // Chunks are forwarded and never stored, which is the server's business.
+    guard header.class != .stream else { throw ParseError(.unsupported) }
     let sender = route.sender.address.opaque
     let deduplication = Deduplication(.relay, digest: envelope.contentDigest.opaque)
     do throws(ParseError) {
       try limits.freshness.check(header, arrival: now, now: now)
     } catch {
       // What was taken in time is acknowledged again even when its time is over.
-      let known = try mailboxes.replayed(sender, header.sequence, deduplication) == .alreadyHeld
+      var known = false
+      do throws(StoreError) {
+        known = try store.replayed(sender, header.sequence, deduplication) == .alreadyHeld
+      } catch { throw ParseError(error.reason) }
       refusals.count(known ? .envelopeReplay : error.reason)
-      return known ? .alreadyInCustody : .refused(error.reason)
+      outcome = known ? .alreadyInCustody : .refused(error.reason)
+      return nil
     }
-    let deposit = Deposit(
-      sender: sender, seq: header.sequence, topic: header.extensions.topic,
-      protectionClass: header.class.rawValue, accepted: now, expires: header.expiry(arrival: now),
-      receiptWanted: header.flags.contains(.receiptWanted), bytes: envelope.bytes)
-    let recipients = route.recipients.map(\.address)
-    let result = try transaction { (relay) throws(StoreError) -> PutResult in
-      let result = try relay.mailboxes.put(
-        deposit, in: recipients.map(\.mailbox), deduplication: deduplication)
-      if case .held(_, let refused) = result.outcome {
-        for refusal in refused { try relay.report(deposit, .rejected(refusal.reason), now: now) }
-      }
-      return result
-    }
-    switch result.outcome {
-    case .held(_, let refused):
-      return .accepted(recipients.filter { address in !refused.contains { $0.mailbox == address.mailbox } })
-    case .alreadyHeld: return .alreadyInCustody
-    case .refused(let reason): return .refused(reason)
-    }
+    return RelayDeposit(
+      Deposit(
+        sender: sender, seq: header.sequence, topic: header.extensions.topic,
+        protectionClass: header.class.rawValue, accepted: now, expires: header.expiry(arrival: now),
+        receiptWanted: header.flags.contains(.receiptWanted), bytes: envelope.bytes),
+      in: route.recipients.map(\.address.mailbox), deduplication: deduplication)
   }
 
   // MARK: Access lists
 
-  /// Whether an envelope says that it is the oracle's access list for this relay.
-  private func isAccessList(_ envelope: SignedEnvelope) -> Bool {
-    envelope.header.contentFormat == ContentFormats.accessList
-      && envelope.header.recipients.contains { $0.matches(identity.address) }
-  }
-
-  /// Obeys a new access list, which the oracle must have signed and whose epoch must be higher than the
+  /// Obeys a new access list, which its oracle must have signed and whose epoch must be higher than the
   /// current one's.
   ///
   /// From here on removed members are refused. What they had sent, and what anyone had sent whom he may send
@@ -109,27 +151,50 @@ extension RelayCore {
     }
   }
 
-  private mutating func accept(accessList envelope: SignedEnvelope, now: Instant) throws(ParseError)
-    -> SubmitOutcome
-  {
+  /// The same for an envelope that ``RelayDirectory/admit(_:session:)`` has found to hold a list.
+  public mutating func accept(accessList envelope: SignedEnvelope, now: Instant) throws(ParseError) -> SubmitOutcome {
+    guard let position = members.groups.firstIndex(where: { envelope.header.sender.matches($0.oracle.address) }) else {
+      throw ParseError(.peerRecordNotFromOracle)
+    }
+    let group = members.groups[position]
+    let name = RelayKey.accessList(group.oracle.address)
     do throws(StoreError) {
       // A stored list, byte for byte the same, was checked when it was stored.
-      if try mailboxes.store.value(RelayKey.accessList) == envelope.bytes { return .alreadyInCustody }
+      if try store.values(withPrefix: name).first?.value == envelope.bytes { return .alreadyInCustody }
     } catch { throw ParseError(error.reason) }
     let new = try AccessDirectory.accept(
-      envelope, for: identity.address, oracle: oracle, current: directory?.list.version)
+      envelope, for: identity.address, oracle: group.oracle, current: group.access?.list.version)
+    let before = members
     do throws(StoreError) {
-      try transaction { (relay) throws(StoreError) in try relay.obey(new, envelope, now: now) }
-    } catch { throw ParseError(error.reason) }
+      try reserve(limits.reportsAtOnce)
+      try transaction { (self) throws(StoreError) in try self.obey(new, envelope, position, now: now) }
+    } catch {
+      members = before
+      throw ParseError(error.reason)
+    }
     return .accepted([identity.address])
   }
 
-  private mutating func obey(
-    _ new: AccessDirectory, _ envelope: SignedEnvelope, now: Instant
-  ) throws(StoreError) {
-    let old = directory
-    directory = new
-    removed.removeAll { new.party($0) != nil }
+  /// Obeys a list that another relay of the cluster has stored. False if it is not newer, or not the oracle's.
+  public mutating func adopt(accessList name: String, _ bytes: [UInt8]) -> Bool {
+    guard name.hasPrefix(RelayKey.accessList),
+      let position = Address(hex: name.dropFirst(RelayKey.accessList.count)).flatMap(members.position(ofOracle:)),
+      let envelope = try? SignedEnvelope(parsing: bytes, maximumSize: .max),
+      let access = try? AccessDirectory.accept(
+        envelope, for: identity.address, oracle: members.groups[position].oracle,
+        current: members.groups[position].access?.list.version)
+    else { return false }
+    replace(position, with: access)
+    return true
+  }
+
+  /// Whom the new list has removed; and those whom it lets send to fewer.
+  @discardableResult
+  private mutating func replace(_ position: Int, with new: AccessDirectory) -> (
+    removed: [Address], curtailed: [Address]
+  ) {
+    let old = members.groups[position].access
+    var removed = members.groups[position].removed.filter { new.party($0) == nil }
     var curtailed: [Address] = []
     for entry in old?.list.entries ?? [] {
       if new.party(entry.address) == nil { removed.append(entry.address) }
@@ -140,20 +205,33 @@ extension RelayCore {
       if lost { curtailed.append(entry.address) }
     }
     removed.removeFirst(max(0, removed.count - limits.removedMembers))
-    try mailboxes.store.setValue(RelayKey.accessList, to: envelope.bytes)
-    try mailboxes.store.setValue(RelayKey.removed, to: removed.flatMap(\.bytes))
+    members.update(position) { group in
+      group.access = new
+      group.removed = removed
+    }
+    return (removed, curtailed)
+  }
+
+  private mutating func obey(
+    _ new: AccessDirectory, _ envelope: SignedEnvelope, _ position: Int, now: Instant
+  ) throws(StoreError) {
+    let oracle = members.groups[position].oracle.address
+    let (removed, curtailed) = replace(position, with: new)
+    try store.setValue(RelayKey.accessList(oracle), to: envelope.bytes)
+    try store.setValue(RelayKey.removed(oracle), to: removed.flatMap(\.bytes))
     for sender in curtailed { try withdraw(sender, now: now) }
-    for address in removed { _ = try mailboxes.removeAll(in: address.mailbox, reason: .senderRevoked) }
+    for address in removed { try store.removeAll(in: address.mailbox, reason: .senderRevoked) }
   }
 
   /// Removes what `sender` sent to whom it may not send any more.
   private mutating func withdraw(_ sender: Address, now: Instant) throws(StoreError) {
-    let isMember = directory?.party(sender) != nil
-    let messages = try mailboxes.remove(
+    let members = members
+    let isMember = members.access(of: sender) != nil
+    let messages = try store.remove(
       from: sender.opaque, reason: isMember ? .envelopeNotAllowed : .senderRevoked
     ) { message in
       guard let recipient = Address(message.mailbox.address) else { return true }
-      return !(directory?.maySend(from: sender, to: recipient) ?? false)
+      return !members.mayDeliver(from: sender, to: recipient)
     }
     for message in messages where message.receiptWanted {
       try report(message.deposit, .rejected(.envelopeNotAllowed), now: now)

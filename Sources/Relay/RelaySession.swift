@@ -22,6 +22,8 @@ public struct RelayLimits: Hashable, Sendable {
   public var removedMembers: Int
   /// How far a sender's clock may be ahead.
   public var freshness: Freshness
+  /// Numbers reserved for the reports that a new access list may cause.
+  var reportsAtOnce: Int { 64 }
 
   public init(
     envelopeSize: Int = SignedEnvelope.defaultMaximumSize, statusLifetime: UInt64 = 30 * 86_400,

@@ -10,7 +10,7 @@ import Wire
 /// Owner, relay, gateway and node, without a network between them.
 @Suite struct RelayedTests {
   private let home: Home
-  private var relay: RelayCore<MemoryStore>
+  private var relay: RelayCore<LocalRelayStore<MemoryStore>>
   private var gateway: Gateway<MemoryStore>
   private var owner: Endpoint<MemoryStore>
   private let gatewaySession: RelaySession
@@ -62,7 +62,7 @@ import Wire
     switch custody {
     case .taken: #expect(try relay.delivered(message.number, to: address, in: session))
     case .refused(let reason):
-      #expect(try relay.rejected(message.number, to: address, in: session, reason: reason, now: now))
+      #expect(try relay.rejected(message, in: session, reason: reason, now: now))
     case .later(let reason): Issue.record("not taken: \(reason)")
     }
   }

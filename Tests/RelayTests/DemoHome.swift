@@ -40,7 +40,7 @@ struct DemoHome {
   /// A relay that obeys the recorded list.
   func relay<Store: MailboxStore>(
     _ store: Store, limits: QueueLimits = QueueLimits()
-  ) throws -> RelayCore<Store> {
+  ) throws -> RelayCore<LocalRelayStore<Store>> {
     let identity = try #require(RelayIdentity(try self["relay"]))
     var relay = try RelayCore(identity, oracle: try self["oracle"].public, store: store, queueLimits: limits)
     if relay.directory == nil {

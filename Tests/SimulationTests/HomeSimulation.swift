@@ -61,7 +61,7 @@ final class HomeSimulation {
   var radios: [MACAddress: Int] = [:]
   let stores = Host.allCases.map { _ in MemoryStore() }
   var gateway: GatewayProcess?
-  var relay: RelayCore<MemoryStore>?
+  var relay: RelayCore<LocalRelayStore<MemoryStore>>?
   var owner: Endpoint<MemoryStore>?
   var isRelayReachable = true
   var isPumpDue = false

@@ -204,7 +204,7 @@ extension HomeSimulation {
     switch custody {
     case .taken: try relay?.delivered(message.number, to: address, in: session)
     case .refused(let reason):
-      try relay?.rejected(message.number, to: address, in: session, reason: reason, now: now)
+      try relay?.rejected(message, in: session, reason: reason, now: now)
       isMailWaiting.owner = true
     case .later: break
     }

@@ -137,7 +137,7 @@ struct ReloadService: Service {
 /// Gives freed memory back to the system once a minute.
 struct TrimmingService: Service {
   func run() async throws {
-    try await cancelWhenGracefulShutdown {
+    await cancelWhenGracefulShutdown {
       while !Task.isCancelled {
         try? await Task.sleep(for: .seconds(60))
         ProcessMemory.trim(above: 4 << 20)

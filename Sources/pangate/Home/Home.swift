@@ -15,7 +15,7 @@ import Wire
 /// awaited before anything is forgotten.
 final class Home {
   var gateway: HomeGateway<SQLiteStore>
-  var relay: RelayCore<SQLiteStore>
+  var relay: RelayCore<LocalRelayStore<SQLiteStore>>
   var owner: Endpoint<SQLiteStore>?
   let directory: PeerDirectory
   /// Frames for the radio, each when the one before has its outcome.
@@ -103,7 +103,7 @@ final class Home {
     }
   }
 
-  private static func admit(_ file: String, to relay: inout RelayCore<SQLiteStore>) throws {
+  private static func admit(_ file: String, to relay: inout RelayCore<LocalRelayStore<SQLiteStore>>) throws {
     switch relay.accept(accessList: try InputFile.bytes(file), now: Instant(seconds: 0)) {
     case .accepted, .alreadyInCustody: break
     // The store has obeyed a newer list, and goes on with it.
@@ -298,7 +298,7 @@ final class Home {
     case .refused(let reason):
       // Its sender may have a status message now.
       mail = (true, true)
-      return try relay.rejected(message.number, to: address, in: session, reason: reason, now: now)
+      return try relay.rejected(message, in: session, reason: reason, now: now)
     case .later:
       // When something else happens.
       mail = (true, true)
