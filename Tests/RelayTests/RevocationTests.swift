@@ -154,7 +154,7 @@ import Wire
     let identity = try #require(RelayIdentity(try home["relay"]))
     let other = try RelayCore(identity, oracle: try home["owner"].public, store: store)
     #expect(other.directory == nil)
-    #expect(throws: ParseError(.envelopeSenderUnknown)) { try other.openSession(client: owner.client) }
+    #expect(throws: ParseError(.envelopeSenderUnknown)) { try other.openSession(client: home.address("phone2")) }
     store.close()
   }
 }
