@@ -10,7 +10,7 @@ extension SeededGenerator {
       code: CoAPCode(class: [0, 2, 3, 4, 5, 7][below(6)], detail: UInt8(below(32))),
       token: CoAPToken(value: next(), count: below(9)),
       options: CoAPOptions((0..<below(8)).map { _ in option() }),
-      payload: oneIn(3) ? [] : bytes(in: oneIn(10) ? 65_000...67_000 : 1...400))
+      payload: oneIn(3) ? [] : bytes(in: oneIn(50) ? 65_000...67_000 : 1...400))
   }
 }
 

@@ -112,6 +112,8 @@ public struct CoAPStreamConnection: Sendable {
   var pongDue: Instant?
   /// Set after this end's Release: when the peer must have closed.
   var releaseDue: Instant?
+  /// Requests were left that the peer may still work on.
+  var hasAbandoned = false
   /// The peer wants the connection closed.
   var isReleased = false
 

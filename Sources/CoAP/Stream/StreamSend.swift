@@ -29,6 +29,7 @@ extension CoAPStreamConnection {
       queued.remove(at: index)
       _ = fail(id, .cancelled)
     } else if let operation = operations[token(of: id)], operation.number == id.number {
+      hasAbandoned = true
       end(operation, with: .failed(id, .cancelled))
     }
   }
@@ -115,6 +116,12 @@ extension CoAPStreamConnection {
     for first in waiting { begin(first.request, RequestID(number: first.number), at: now) }
   }
 
+  /// Whether a response that this end would accept may be too large for one message: then requests under way at once are
+  /// told apart by Request-Tag, although they are small (RFC 9175, 3.5.2). A GET may be repeated and needs none.
+  private var collectsResponses: Bool {
+    configuration.maximumMessageSize < configuration.blockwise.maximumResponseBody
+  }
+
   private mutating func begin(_ request: CoAPRequest, _ id: RequestID, at now: Instant) {
     let whole = CoAPStreamMessage(
       code: request.code, token: token(of: id), options: request.options, payload: request.payload)
@@ -128,9 +135,9 @@ extension CoAPStreamConnection {
     if !fits {
       // Every block but the last would go unanswered.
       request.options.remove(.noResponse)
-      if operations.values.contains(where: { $0.transfer.sendsBlocks }) {
-        request.requestTag = CoAPOption(.requestTag, uint: id.number).value
-      }
+    }
+    if !fits || collectsResponses, request.code != .get, hasAbandoned || !operations.isEmpty {
+      request.requestTag = CoAPOption(.requestTag, uint: id.number).value
     }
     var reach = server.carrier.reach(of: request, configuration.blockwise)
     if fits {

@@ -62,6 +62,7 @@ extension CoAPStreamConnection {
     }
     queued.removeAll { $0.due <= now }
     let late = operations.values.filter { $0.due <= now }.sorted { $0.number < $1.number }
+    if !late.isEmpty { hasAbandoned = true }
     for operation in late where phase != .closed {
       end(operation, with: .failed(RequestID(number: operation.number), .noResponse))
     }
