@@ -47,6 +47,8 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
   }
 
   public let configuration: BlockwiseConfiguration
+  /// Changes when the peer of a reliable transport says what it can take.
+  var carrier = BlockwiseCarrier.datagrams
   /// In order of last use.
   private var assemblies: [Assembly] = []
   /// In order of last use.
@@ -74,7 +76,9 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
   /// Takes a request as it came, block by block.
   public mutating func receive(_ request: CoAPRequest, from peer: Peer, at now: Instant) -> Decision {
     timeout(at: now)
-    if request.block1?.isReserved == true || request.block2?.isReserved == true {
+    if request.block1?.isReserved == true && !carrier.takesBERT
+      || request.block2?.isReserved == true && !carrier.isStream
+    {
       return .answer(CoAPResponse(.badRequest), .reservedValue)
     }
     if let block = request.block1 { return assemble(request, block, from: peer, at: now) }
@@ -100,7 +104,8 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
   /// The request as the application sees it.
   private func delivered(_ request: CoAPRequest) -> CoAPRequest {
     var request = request
-    for number: CoAPOptionNumber in [.block1, .block2, .size1, .size2, .requestTag] {
+    for number: CoAPOptionNumber in [.block1, .block2, .size1, .size2, .requestTag]
+    where request.options.contains(number) {
       request.options.remove(number)
     }
     return request
@@ -112,8 +117,7 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
     _ request: CoAPRequest, _ block: CoAPBlock, from peer: Peer, at now: Instant
   ) -> Decision {
     let key = OperationKey(request, peer: peer)
-    // A block that announces more must be full, and none is over its size (2.3).
-    guard block.more ? request.payload.count == block.size : request.payload.count <= block.size else {
+    guard block.admits(request.payload.count) else {
       assemblies.removeAll { $0.key == key }
       return .answer(CoAPResponse(.badRequest), .lengthMismatch)
     }
@@ -163,9 +167,12 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
     assemblies.append(
       Assembly(key: key, request: request, expires: now.advanced(by: configuration.lifetime)))
     var response = CoAPResponse(.continue)
-    response.block1 = CoAPBlock(number: block.number, more: true, szx: min(block.szx, configuration.szx))
+    response.block1 = CoAPBlock(number: block.number, more: true, szx: acceptedSZX(block))
     return .answer(response, nil)
   }
+
+  /// The exponent of the further blocks of a request.
+  private func acceptedSZX(_ block: CoAPBlock) -> UInt8 { min(block.szx, carrier.askedSZX(configuration)) }
 
   private func incomplete(_ block: CoAPBlock) -> Decision {
     var response = CoAPResponse(.requestEntityIncomplete)
@@ -183,7 +190,7 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
   // MARK: Responses (RFC 7959, 2.4)
 
   /// What to send of the complete `response` to a request that was delivered; `request` is as it came (its payload does not
-  /// matter).
+  /// matter). 5.00 for a response that the peer of a reliable transport cannot take.
   public mutating func respond(
     to request: CoAPRequest, from peer: Peer, with response: CoAPResponse, at now: Instant
   ) -> CoAPResponse {
@@ -193,10 +200,13 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
     }
     var complete = response
     if let block = request.block1 {
-      complete.block1 = CoAPBlock(number: block.number, more: false, szx: min(block.szx, configuration.szx))
+      complete.block1 = CoAPBlock(number: block.number, more: false, szx: acceptedSZX(block))
     }
-    let szx = min(request.block2?.szx ?? configuration.szx, configuration.szx)
-    let isLarge = response.payload.count > 16 << Int(szx)
+    guard let reach = carrier.reach(of: complete, configuration) else {
+      return CoAPResponse(.internalServerError)
+    }
+    let isLarge =
+      response.payload.count > (request.block2.map { reach.size(min($0.szx, reach.szx)) } ?? reach.whole)
     if isLarge, complete.eTag == nil { complete.eTag = Self.entityTag(of: complete) }
     let sent = slice(complete, for: request)
     if isLarge {
@@ -227,18 +237,24 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
 
   /// The block of `response` that `request` asks for; all of it if it is small and no block was asked for.
   private func slice(_ response: CoAPResponse, for request: CoAPRequest) -> CoAPResponse {
+    guard let reach = carrier.reach(of: response, configuration) else {
+      return CoAPResponse(.internalServerError)
+    }
     let asked = request.block2
-    let szx = min(asked?.szx ?? configuration.szx, configuration.szx)
-    let size = 16 << Int(szx)
+    let szx = min(asked?.szx ?? reach.szx, reach.szx)
+    let size = reach.size(szx)
     let total = response.payload.count
-    if total <= size, asked == nil || total == 0 || !response.code.isSuccess { return response }
+    if asked == nil ? total <= reach.whole : total <= size && (total == 0 || !response.code.isSuccess) {
+      return response
+    }
     // A client that asks in larger blocks than are served still gets the bytes that it asked for.
     let offset = asked?.offset ?? 0
     guard offset < total else { return CoAPResponse(.badRequest) }
     let end = min(offset + size, total)
     var part = response
     part.payload = Array(response.payload[offset..<end])
-    part.block2 = CoAPBlock(number: offset / size, more: end < total, szx: szx)
+    let block = CoAPBlock(number: 0, more: end < total, szx: szx)
+    part.block2 = CoAPBlock(number: offset / block.size, more: block.more, szx: szx)
     if offset == 0, end < total || request.size2 != nil { part.size2 = UInt32(clamping: total) }
     return part
   }

@@ -23,7 +23,11 @@ public struct BlockwiseTransfer: Sendable {
   private static var maximumRestarts: Int { 3 }
 
   private let request: CoAPRequest
-  private let configuration: BlockwiseConfiguration
+  private let negotiatesEarly: Bool
+  private let maximumResponseBody: Int
+  /// Whether the exponent 7 has a meaning: it has over reliable transports.
+  private let allowsBERT: Bool
+  private var reach: BlockwiseReach
   private var phase = Phase.sending(offset: 0, length: 0)
   /// The exponent of the request's blocks.
   private var szx: UInt8
@@ -39,14 +43,26 @@ public struct BlockwiseTransfer: Sendable {
   ) {
     var request = request
     if let requestTag { request.requestTag = requestTag }
+    let reach = BlockwiseReach(whole: 16 << Int(configuration.szx), szx: configuration.szx)
+    self.init(request, over: .datagrams, reach: reach, configuration: configuration)
+  }
+
+  /// `request` has its Request-Tag if it needs one; `reach` is how much of its body one message may hold.
+  init(
+    _ request: CoAPRequest, over carrier: BlockwiseCarrier, reach: BlockwiseReach,
+    configuration: BlockwiseConfiguration
+  ) {
     self.request = request
-    self.configuration = configuration
-    szx = configuration.szx
-    responseSZX = configuration.szx
+    self.reach = reach
+    negotiatesEarly = configuration.negotiatesEarly
+    maximumResponseBody = configuration.maximumResponseBody
+    allowsBERT = carrier.isStream
+    szx = reach.szx
+    responseSZX = carrier.askedSZX(configuration)
   }
 
   /// Whether the request's body is sent in blocks.
-  public var sendsBlocks: Bool { request.payload.count > 16 << Int(szx) }
+  public var sendsBlocks: Bool { request.payload.count > reach.whole }
 
   /// The Request-Tag of all its requests.
   public var requestTag: [UInt8]? { request.requestTag }
@@ -56,23 +72,26 @@ public struct BlockwiseTransfer: Sendable {
 
   private mutating func sendBlock(from offset: Int) -> Step {
     var part = request
-    let size = 16 << Int(szx)
     let total = request.payload.count
-    let end = min(offset + size, total)
-    if sendsBlocks || offset > 0 {
-      guard (total - 1) / size <= 0xf_ffff else { return .fail(.coapBlockTooLarge) }
+    let end = sendsBlocks ? min(offset + reach.size(szx), total) : total
+    if sendsBlocks {
+      let unit = Self.unit(szx)
+      guard (total - 1) / unit <= 0xf_ffff else { return .fail(.coapBlockTooLarge) }
       part.payload = Array(request.payload[offset..<end])
-      part.block1 = CoAPBlock(number: offset / size, more: end < total, szx: szx)
+      part.block1 = CoAPBlock(number: offset / unit, more: end < total, szx: szx)
       if offset == 0 { part.size1 = UInt32(clamping: total) }
       // Works with the first block only (RFC 7959, 2.10).
       if offset > 0 { part.options.remove(.ifNoneMatch) }
     }
-    if end == total, configuration.negotiatesEarly {
+    if end == total, negotiatesEarly {
       part.block2 = CoAPBlock(number: 0, more: false, szx: responseSZX)
     }
     phase = .sending(offset: offset, length: end - offset)
     return .send(part)
   }
+
+  /// Bytes in which the numbers of blocks with this exponent count.
+  private static func unit(_ szx: UInt8) -> Int { CoAPBlock(number: 0, more: false, szx: szx).size }
 
   /// Takes the response to the request in flight.
   public mutating func receive(_ response: CoAPResponse) -> Step {
@@ -84,17 +103,18 @@ public struct BlockwiseTransfer: Sendable {
 
   /// The response to a block of the request's body.
   private mutating func receiveControl(_ response: CoAPResponse, offset: Int, length: Int) -> Step {
-    if response.code == .requestEntityTooLarge, let block = response.block1, block.szx < szx,
-      request.payload.count > block.size
+    if response.code == .requestEntityTooLarge, let block = response.block1,
+      block.szx < szx || block.szx == szx && !sendsBlocks, request.payload.count > reach.size(block.szx)
     {
-      // A hint to try smaller blocks (2.9.3).
+      // A hint to try blocks, or smaller ones (2.9.3).
+      reach.whole = min(reach.whole, reach.size(block.szx))
       return restart(szx: block.szx)
     }
     let isLast = offset + length == request.payload.count
     // A server without memory acts on every block and says so with a final code; the others must follow all the same (2.3).
     if response.code == .continue || !isLast && response.code.isSuccess {
-      guard !isLast, let block = response.block1, !block.isReserved,
-        block.number == offset / (16 << Int(szx)) || block.offset == offset
+      guard !isLast, let block = response.block1, allowsBERT || !block.isReserved,
+        block.number == offset / Self.unit(szx) || block.offset == offset
       else { return .fail(.coapBlockOutOfOrder) }
       szx = min(szx, block.szx)
       return sendBlock(from: offset + length)
@@ -128,11 +148,11 @@ public struct BlockwiseTransfer: Sendable {
     } else {
       complete.payload = []
     }
-    guard !block.isReserved, block.offset == complete.payload.count,
-      block.more ? response.payload.count == block.size : response.payload.count <= block.size
+    guard allowsBERT || !block.isReserved, block.offset == complete.payload.count,
+      block.admits(response.payload.count)
     else { return .fail(.coapBlockOutOfOrder) }
     complete.payload += response.payload
-    guard complete.payload.count <= configuration.maximumResponseBody else {
+    guard complete.payload.count <= maximumResponseBody else {
       return .fail(.coapBlockTooLarge)
     }
     guard block.more else { return .complete(whole(complete)) }
@@ -141,7 +161,7 @@ public struct BlockwiseTransfer: Sendable {
   }
 
   private mutating func askForBlock(behind complete: CoAPResponse) -> Step {
-    let number = complete.payload.count / (16 << Int(responseSZX))
+    let number = complete.payload.count / Self.unit(responseSZX)
     guard number <= 0xf_ffff else { return .fail(.coapBlockTooLarge) }
     var next = request
     next.payload = []
@@ -155,7 +175,9 @@ public struct BlockwiseTransfer: Sendable {
   /// The response as the application sees it.
   private func whole(_ response: CoAPResponse) -> CoAPResponse {
     var response = response
-    for number: CoAPOptionNumber in [.block1, .block2, .size2] { response.options.remove(number) }
+    for number: CoAPOptionNumber in [.block1, .block2, .size2] where response.options.contains(number) {
+      response.options.remove(number)
+    }
     return response
   }
 }

@@ -18,11 +18,12 @@ public struct RequestID<Peer: Hashable & Sendable>: Hashable, Sendable {
 public enum RequestFailure: Error, Hashable, Sendable {
   /// No acknowledgement after all retransmissions.
   case timeout
-  /// Acknowledged, or sent non-confirmable, and never answered.
+  /// Acknowledged, or sent non-confirmable or over a reliable transport, and not answered in time.
   case noResponse
   /// The peer sent a reset: it lacks the context to answer.
   case reset
-  /// ``ExchangeLimits`` leave no room for it.
+  /// ``ExchangeLimits`` leave no room for it, or ``CoAPStreamConfiguration/requestsInFlight``, or the peer's
+  /// Max-Message-Size.
   case limit
   /// The request has no form on the wire.
   case notRepresentable
@@ -31,6 +32,10 @@ public enum RequestFailure: Error, Hashable, Sendable {
   /// A block-wise transfer that cannot be completed: ``DropReason/coapBlockOutOfOrder`` or
   /// ``DropReason/coapBlockTooLarge``.
   case blockwise(DropReason)
+  /// The response has a critical option that this end does not understand.
+  case unacceptable(DropReason)
+  /// The connection is closed or closing, with the request unanswered.
+  case closed
 }
 
 /// What an exchange layer wants done, in order.

@@ -111,6 +111,11 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case coapBlockOutOfOrder
   case coapBlockTooLarge
   case coapRequestRefused
+  case coapMessageTooLarge
+  case coapCapabilitiesMissing
+  case coapSignalUnknown
+  case coapPeerAborted
+  case coapPeerSilent
 
   // CBOR and COSE.
   case cborIndefiniteLength
