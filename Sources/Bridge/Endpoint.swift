@@ -13,8 +13,8 @@ public struct Endpoint<Store: MailboxStore> {
   public let relay: Address
   public var clockSkew: UInt64 = 120
   public private(set) var counters = DropCounters()
-  private var mailboxes: Mailboxes<Store>
-  private var sequence: SequenceReserve<Store>
+  var mailboxes: Mailboxes<Store>
+  var sequence: SequenceReserve<Store>
 
   public init(
     identity: Identity, directory: PeerDirectory, relay: Address, store: Store, queues: QueueLimits = QueueLimits()
@@ -27,8 +27,8 @@ public struct Endpoint<Store: MailboxStore> {
     sequence = SequenceReserve("endpoint.seq", in: store, step: 1)
   }
 
-  private var inbox: Mailbox { Mailbox(.mailbox, identity.address.bytes32) }
-  private var outbox: Mailbox { Mailbox(.outbox, relay.bytes32) }
+  var inbox: Mailbox { Mailbox(.mailbox, identity.address.bytes32) }
+  var outbox: Mailbox { Mailbox(.outbox, relay.bytes32) }
 
   // MARK: Saying
 
@@ -46,32 +46,12 @@ public struct Endpoint<Store: MailboxStore> {
     guard node.commanders.contains(identity.address) else { throw CommandError.notAllowed(command.node) }
     let key = "command.\(label)"
     if try mailboxes.store.value(key) != nil { return nil }
-    var sequence = sequence
-    let (outbox, identity) = (outbox, identity)
-    let content = try command.message.cbor()
-    let number = try mailboxes.transaction { (mailboxes) throws(StoreError) -> UInt64 in
-      let number = try sequence.next()
-      let draft = EnvelopeDraft(
-        class: max(.authOnly, node.class), recipients: [.init(node)], sequence: number,
-        issuedAt: UInt64(max(0, now.seconds)), lifetime: lifetime, flags: .receiptWanted,
-        content: .init(format: ContentFormats.coapMessage, bytes: content), addressForm: .short)
-      var generator = SystemRandomNumberGenerator()
-      guard let envelope = try? SignedEnvelope.make(draft, from: identity, using: &generator) else {
-        throw .abandoned
-      }
-      let result = try mailboxes.put(envelope.deposit(from: identity.address, accepted: now), in: outbox)
-      guard case .held = result.outcome else { throw .abandoned }
-      try mailboxes.store.setValue(key, to: Array(String(number).utf8))
-      try mailboxes.store.setValue(Self.commandKey(number), to: Array(command.description.utf8))
-      return number
-    }
-    self.sequence = sequence
-    return number
+    return try say(
+      .init(format: ContentFormats.coapMessage, bytes: try command.message.cbor()), to: [node], as: .authOnly,
+      description: command.description, key: key, lifetime: lifetime, now: now)
   }
 
-  private static func commandKey(_ number: UInt64) -> String { "sent.\(number)" }
-
-  /// The command that was given under a sequence number.
+  /// What was said under a sequence number, as a line for people.
   public func command(_ number: UInt64) throws(StoreError) -> String? {
     try mailboxes.store.value(Self.commandKey(number)).map { String(decoding: $0, as: UTF8.self) }
   }
@@ -93,6 +73,8 @@ public struct Endpoint<Store: MailboxStore> {
     public var `class`: EnvelopeClass
     public var sequence: UInt64
     public var content: SignedEnvelope.Content
+    /// The sequence number of what it answers.
+    public var inReplyTo: UInt64?
     /// The command that it answers, if it is a receipt or a response.
     public var answers: String?
     public var receipt: Receipt?
@@ -120,9 +102,8 @@ public struct Endpoint<Store: MailboxStore> {
     let deposit = envelope.deposit(from: sender.address, accepted: now)
     let outcome: PutOutcome
     do {
-      outcome = try mailboxes.put(
-        deposit, in: inbox, deduplication: Deduplication(.endpoint, digest: envelope.contentDigest.bytes32)
-      ).outcome
+      outcome = try take(
+        deposit, Deduplication(.endpoint, digest: envelope.contentDigest.bytes32), envelope, from: sender, now: now)
     } catch { throw ParseError(error.reason) }
     if let reason = outcome.refusal { throw ParseError(reason) }
     return delivery
@@ -147,7 +128,7 @@ public struct Endpoint<Store: MailboxStore> {
       receipt = try Receipt(parsing: content.bytes)
       if let number = envelope.header.extensions.inReplyTo {
         do { answers = try command(number) } catch { throw ParseError(error.reason) }
-        try checkReceipt(from: sender, answers: answers)
+        try checkReceipt(from: sender, of: number)
       }
     } else if content.format == ContentFormats.coapMessage, let number = envelope.header.extensions.inReplyTo {
       // A response of the node that was commanded.
@@ -156,17 +137,18 @@ public struct Endpoint<Store: MailboxStore> {
     }
     return Delivery(
       from: subject.name, vouchedBy: vouched == nil ? nil : sender.name, class: envelope.header.class,
-      sequence: envelope.header.sequence, content: content, answers: answers, receipt: receipt)
+      sequence: envelope.header.sequence, content: content, inReplyTo: envelope.header.extensions.inReplyTo,
+      answers: answers, receipt: receipt)
   }
 
-  /// Only the node that was commanded, its gateway or the relay may say what became of a command.
-  private func checkReceipt(from sender: Member, answers: String?) throws(ParseError) {
-    guard let answers, let command = CommandText(answers), let node = directory.member(named: command.node) else {
-      throw ParseError(.envelopeNotAllowed)
-    }
-    guard sender.address == node.address || sender.address == node.gateway || sender.roles.contains(.relay) else {
-      throw ParseError(.envelopeNotAllowed)
-    }
+  /// Only who was sent a message, its gateway or a relay may say what became of it.
+  private func checkReceipt(from sender: Member, of number: UInt64) throws(ParseError) {
+    let recipients: [Address]
+    do { recipients = try self.recipients(of: number) } catch { throw ParseError(error.reason) }
+    let isAllowed =
+      !recipients.isEmpty && sender.roles.contains(.relay)
+      || recipients.contains { $0 == sender.address || directory.member($0)?.gateway == sender.address }
+    guard isAllowed else { throw ParseError(.envelopeNotAllowed) }
   }
 
   /// Everything in the inbox, oldest first, opened again.

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -171,4 +173,19 @@ static inline void pangate_limit_arenas(int arenas) {
 static inline void pangate_trim_memory(size_t threshold) {
   struct mallinfo2 info = mallinfo2();
   if (info.fordblks > threshold) malloc_trim(0);
+}
+
+/* Lets go of the pages of code that were needed once, at the start: those in use come back from the page cache. Only of
+   mappings that are read and executed, and never written. */
+static inline void pangate_forget_code(void) {
+  char line[512];
+  FILE *maps = fopen("/proc/self/maps", "re");
+  if (!maps) return;
+  while (fgets(line, sizeof line, maps)) {
+    unsigned long start, end;
+    char mode[5];
+    if (sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 && strcmp(mode, "r-xp") == 0 && strchr(line, '/'))
+      madvise((void *)start, end - start, MADV_DONTNEED);
+  }
+  fclose(maps);
 }

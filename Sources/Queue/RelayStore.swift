@@ -99,6 +99,10 @@ public protocol RelayStore: AnyObject {
   /// No client here is served it any more.
   func release(_ mailbox: Mailbox) throws(StoreError)
 
+  /// Whether other relays share the store: then what is put comes back as ``RelayStoreNews/arrival(_:)``, here or elsewhere,
+  /// and is listed; otherwise it may be handed out at once under the numbers that ``put(_:)`` gives. False unless it says so.
+  var isShared: Bool { get }
+
   /// Called from any thread.
   var news: (@Sendable (RelayStoreNews) -> Void)? { get set }
 
@@ -110,5 +114,6 @@ public protocol RelayStore: AnyObject {
 }
 
 extension RelayStore {
+  public var isShared: Bool { false }
   public func holders() throws(StoreError) -> Set<Mailbox>? { nil }
 }

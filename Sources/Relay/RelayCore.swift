@@ -14,6 +14,8 @@ public struct RelayCore<Store: RelayStore> {
   public internal(set) var members: RelayDirectory
   var refusals = DropCounters()
   private var sequence: ClosedRange<UInt64>?
+  /// Mailboxes that the relay has put reports into, besides those of ``CommitResult/arrivals``.
+  private var told: [Mailbox] = []
 
   /// A relay over `store`, with the access lists that were stored before, if any.
   ///
@@ -181,6 +183,12 @@ public struct RelayCore<Store: RelayStore> {
     if let answer = try answer(deposit, receipt, now: now) { _ = try store.put([answer]) }
   }
 
+  /// The mailboxes that reports were put into since the last call.
+  mutating func takeTold() -> [Mailbox] {
+    defer { told.removeAll() }
+    return told
+  }
+
   mutating func answer(_ deposit: Deposit, _ receipt: Receipt, now: Instant) throws(StoreError) -> RelayDeposit? {
     guard let sender = Address(deposit.sender), members.access(of: sender) != nil else { return nil }
     // What was held was read when it came; if the disk has damaged it since, the rest must not wait for it.
@@ -194,6 +202,7 @@ public struct RelayCore<Store: RelayStore> {
       status = try identity.status(
         receipt, of: envelope, to: sender, sequence: number, now: now, lifetime: limits.statusLifetime)
     } catch { throw StoreError(.failed, detail: "report: \(error)") }
+    told.append(sender.mailbox)
     return RelayDeposit(
       Deposit(
         sender: identity.address.opaque, seq: number, protectionClass: EnvelopeClass.authOnly.rawValue,

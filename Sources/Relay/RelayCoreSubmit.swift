@@ -6,7 +6,7 @@ import Wire
 public struct CommitResult: Sendable {
   /// In the order of the envelopes.
   public var outcomes: [SubmitOutcome] = []
-  /// What was put into mailboxes, the relay's own reports among it, each mailbox's in order.
+  /// What was put into mailboxes, but for the relay's own reports, each mailbox's in order.
   public var arrivals: [HeldMessage] = []
 }
 
@@ -80,7 +80,7 @@ extension RelayCore {
           guard let number else { continue }
           result.arrivals.append(HeldMessage(mailbox: mailbox, number: number, deposit: item.deposit))
         }
-        for refusal in refused { try tell(item.deposit, .rejected(refusal.reason), now: now, &result) }
+        for refusal in refused { try report(item.deposit, .rejected(refusal.reason), now: now) }
         result.outcomes[index] = .accepted(
           item.mailboxes.compactMap { mailbox in
             refused.contains { $0.mailbox == mailbox } ? nil : Address(mailbox.address)
@@ -90,15 +90,6 @@ extension RelayCore {
       case .refused(let reason): result.outcomes[index] = .refused(reason)
       }
     }
-  }
-
-  /// A report, whose arrival is to be delivered as well.
-  private mutating func tell(
-    _ deposit: Deposit, _ receipt: Receipt, now: Instant, _ result: inout CommitResult
-  ) throws(StoreError) {
-    guard let answer = try answer(deposit, receipt, now: now) else { return }
-    guard case .held(let numbers, _) = try store.put([answer]).first, let number = numbers.first ?? nil else { return }
-    result.arrivals.append(HeldMessage(mailbox: answer.mailboxes[0], number: number, deposit: answer.deposit))
   }
 
   /// What the store must know of an envelope; `nil` if the outcome is known without it.

@@ -15,6 +15,9 @@ public struct RelayIdentity: Sendable {
 
   public var address: Address { self.public.address }
 
+  /// Signs what the relay says of itself.
+  var signingKey: P256.Signing.PrivateKey { signer.signingKey }
+
   /// `nil` if the signing key is not the certificate's.
   public init?(_ identity: PublicIdentity, signingKey: P256.Signing.PrivateKey) {
     guard

@@ -71,6 +71,17 @@ public final class SQLiteStore: MailboxStore {
     directory?.release()
   }
 
+  public func backup(to path: String) throws(StoreError) {
+    guard !FileManager.default.fileExists(atPath: path) else {
+      throw StoreError(.notWritable, path: path, detail: "is there already")
+    }
+    do {
+      // The copy is made in this call: what is held then is in it, and nothing half.
+      try queue.vacuum(into: path)
+      try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+    } catch { throw StoreError(wrapping: error, path: path) }
+  }
+
   // MARK: Transactions
 
   public func transaction<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {

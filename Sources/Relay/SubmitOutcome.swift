@@ -35,6 +35,8 @@ public enum RelayCode {
   public static let unauthorized: UInt8 = 4 << 5 | 1
   /// 4.03
   public static let forbidden: UInt8 = 4 << 5 | 3
+  /// 4.04
+  public static let notFound: UInt8 = 4 << 5 | 4
   /// 4.09
   public static let conflict: UInt8 = 4 << 5 | 9
   /// 4.13
@@ -55,7 +57,9 @@ public enum RelayCode {
       forbidden
     case .envelopeReplay, .envelopeReplayOtherBytes, .peerRecordEpochStale: conflict
     case .envelopeTooLarge: requestEntityTooLarge
-    case .queueFull, .queueNodeFull: tooManyRequests
+    case .queueFull, .queueNodeFull, .rateExceeded: tooManyRequests
+    case .sessionRequired, .sessionReplaced: unauthorized
+    case .recipientNotConnected: notFound
     case .queueUnavailable: serviceUnavailable
     case .unsupported: notImplemented
     default: badRequest

@@ -177,6 +177,15 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case queueSuperseded
   case queueUnavailable
 
+  // Connections of a relay.
+  case sessionRequired
+  case sessionReplaced
+  case rateExceeded
+  case recipientNotConnected
+  case connectionTooSlow
+  case connectionLimit
+  case deliveryRefused
+
   /// The name of the case: what logs, metrics labels, tables and JSON print.
   public var name: String { "\(self)" }
 }

@@ -14,13 +14,18 @@ struct Pangate: AsyncParsableCommand {
         pangate radio list
         pangate sniff linux:monitor0 --channel 15
         pangate gateway --config /etc/pangate/gateway.yaml
+        pangate relay --config /etc/pangate/relay.yaml
+        pangate send --config endpoint.yaml --to lock --coap 'PUT /lock open' --wait
+        pangate receive --config endpoint.yaml --follow
         pangate identity new --name lock -o lock.pem
 
       \(Exit.help)
       """,
     version: "0.1.0",
     subcommands: [
-      GatewayCommand.self, StatusCommand.self, SendCommand.self, RadioCommand.self, Sniff.self, Decode.self,
+      GatewayCommand.self, RelayCommand.self, StatusCommand.self, SendCommand.self, ReceiveCommand.self,
+      StreamCommand.self,
+      AccessCommand.self, RadioCommand.self, Sniff.self, Decode.self,
       Replay.self, IdentityCommand.self, EnvelopeCommand.self,
     ])
 

@@ -196,9 +196,12 @@ def main(pangate):
         f"memory with {status['registered']} registered addresses and {held} held messages: "
         f"{memory(process)['VmRSS']:.1f} MiB, peak {memory(process)['VmHWM']:.1f} MiB"
     )
+    # What was needed once is given back once a minute.
+    time.sleep(5 if QUICK else 70)
+    print(f"a minute later: {memory(process)['VmRSS']:.1f} MiB")
     stop(process)
     process, seconds = first_frame(pangate, WORK / "state")
-    time.sleep(2)
+    time.sleep(10)
     print(f"after a restart with all of that: first frame {seconds * 1000:.0f} ms, memory {memory(process)['VmRSS']:.1f} MiB")
     stop(process)
     subprocess.run(["rm", "-rf", str(WORK)], check=True)

@@ -7,4 +7,7 @@ public enum ProcessMemory {
 
   /// Gives freed memory back to the system if it is more than `threshold` bytes.
   public static func trim(above threshold: Int) { pangate_trim_memory(threshold) }
+
+  /// Lets go of code that was needed once, at the start; what is in use comes back by itself.
+  public static func forgetCode() { pangate_forget_code() }
 }

@@ -12,6 +12,7 @@ final class ConfigSection {
   private var values: [String: Node] = [:]
   private var keyLines: [String: Int] = [:]
   private var asked: [String] = []
+  private var resolvedTexts: [String: String] = [:]
 
   private init(file: String, path: String, node: Node) throws {
     self.file = file
@@ -69,6 +70,7 @@ final class ConfigSection {
   func text(_ key: String) throws -> String? {
     guard let node = take(key) else { return nil }
     guard case .scalar(let scalar) = node else { throw error(key, "must be one value") }
+    resolvedTexts[key] = scalar.string
     return scalar.string
   }
 
@@ -136,6 +138,12 @@ final class ConfigSection {
 
   /// A path, relative to the folder of the configuration file; `nil` if absent.
   func path(_ key: String) throws -> String? { try text(key).map(resolve) }
+
+  /// The value of a key that was read before, as a path.
+  func resolved(_ key: String) throws -> String { resolve(resolvedTexts[key] ?? "") }
+
+  /// Whether there is such a key.
+  func holds(_ key: String) -> Bool { values[key] != nil }
 
   private func resolve(_ value: String) -> String {
     if value.hasPrefix("/") { return value }

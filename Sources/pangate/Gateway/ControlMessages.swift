@@ -1,4 +1,5 @@
 import Foundation
+import Relay
 
 /// What is asked over the control socket: one JSON object a line.
 enum ControlRequest: Codable, Sendable, Equatable {
@@ -6,6 +7,10 @@ enum ControlRequest: Codable, Sendable, Equatable {
   case status
   /// A command of the owner whose endpoint is in the gateway's process: `lock: PUT /lock open`.
   case send(String)
+  /// How the relay does.
+  case relayStatus
+  /// Write a copy of the relay's store to this file.
+  case backup(String)
 }
 
 /// What is answered, one JSON object a line.
@@ -13,6 +18,8 @@ enum ControlReply: Codable, Sendable {
   case status(GatewayStatus)
   /// The command was given, under this sequence number.
   case sent(sequence: UInt64)
+  case relayStatus(RelayStatus)
+  case done
   case error(String)
 }
 

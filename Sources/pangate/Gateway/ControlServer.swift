@@ -8,24 +8,27 @@ import Synchronization
 /// The control socket: a Unix socket whose file permissions (0660) say who may ask.
 struct ControlServer: Service {
   let path: String
-  let gateway: GatewayService
   let group: any EventLoopGroup
   let logger: Logger
+  private let answer: @Sendable (ControlRequest) async -> ControlReply
   private let open = OpenChannels()
 
-  init(path: String, gateway: GatewayService, group: any EventLoopGroup, logger: Logger) {
+  init(
+    path: String, group: any EventLoopGroup, logger: Logger,
+    answer: @escaping @Sendable (ControlRequest) async -> ControlReply
+  ) {
     self.path = path
-    self.gateway = gateway
     self.group = group
     self.logger = logger
+    self.answer = answer
   }
 
   func run() async throws {
-    // A socket that nobody listens on was left by a gateway that was killed.
+    // A socket that nobody listens on was left by a process that was killed.
     if let other = try? await ClientBootstrap(group: group).connect(unixDomainSocketPath: path).get() {
       try? await other.close().get()
       throw Failure.cannotStart(
-        "\(path): the control socket is in use by another gateway; stop that, or give this one another 'control'")
+        "\(path): the control socket is in use by another process; stop that, or give this one another 'control'")
     }
     unsafe unlink(path)
     let server: NIOAsyncChannel<NIOAsyncChannel<ByteBuffer, ByteBuffer>, Never>
@@ -77,7 +80,7 @@ struct ControlServer: Service {
           }
           let reply: ControlReply
           if let request = ControlCoding.decode(ControlRequest.self, line) {
-            reply = await gateway.ask(request)
+            reply = await answer(request)
           } else {
             reply = .error("not a request of this version of pangate")
           }

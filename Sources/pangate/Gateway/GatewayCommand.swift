@@ -80,7 +80,7 @@ struct GatewayCommand: AsyncParsableCommand {
       file: config, configuration: configuration, driver: driver, metrics: GatewayMetrics(registry), logger: logger)
     var services: [any Service] = [service, ReloadService(gateway: service), TrimmingService()]
     if let path = configuration.service.control {
-      services.append(ControlServer(path: path, gateway: service, group: group, logger: logger))
+      services.append(ControlServer(path: path, group: group, logger: logger) { await service.ask($0) })
     }
     if let port = configuration.service.metricsPort {
       services.append(MetricsServer(port: port, registry: registry, group: group, logger: logger))
@@ -134,13 +134,15 @@ struct ReloadService: Service {
   }
 }
 
-/// Gives freed memory back to the system once a minute.
+/// Gives memory that was needed once back to the system, soon after the start and then once a minute.
 struct TrimmingService: Service {
   func run() async throws {
     await cancelWhenGracefulShutdown {
+      try? await Task.sleep(for: .seconds(5))
       while !Task.isCancelled {
+        ProcessMemory.trim(above: 2 << 20)
+        ProcessMemory.forgetCode()
         try? await Task.sleep(for: .seconds(60))
-        ProcessMemory.trim(above: 4 << 20)
       }
     }
   }

@@ -202,6 +202,7 @@ struct GatewayLoop {
   private mutating func answer(_ request: ControlRequest) throws -> ControlReply {
     switch request {
     case .status: return .status(status())
+    case .relayStatus, .backup: return .error("this is a gateway: ask the relay")
     case .send(let text):
       guard let home, home.owner != nil else {
         return .error("this gateway has no owner in its process ('demo.owner')")

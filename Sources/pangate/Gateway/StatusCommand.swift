@@ -31,29 +31,6 @@ struct StatusCommand: ParsableCommand {
   }
 }
 
-/// `pangate send`: a command of the owner.
-struct SendCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "send",
-    abstract: "Give a command to a node, as the owner whose endpoint is in the gateway's process.",
-    discussion: """
-      EXAMPLES
-        pangate send --config Config/gateway.yaml --to lock --coap 'PUT /lock open'
-
-      \(Exit.help)
-      """)
-
-  @OptionGroup var control: ControlOption
-  @Option(help: "The node's name in the peer record.") var to: String
-  @Option(help: "The request: METHOD /path [value].") var coap: String
-  @Flag(help: "As JSON.") var json = false
-
-  func run() throws {
-    guard case .sent(let sequence) = try ControlClient.ask(.send("\(to): \(coap)"), at: control.path()) else { return }
-    print(json ? JSONOutput.line(["sequence": sequence]) : "given, seq \(sequence)")
-  }
-}
-
 /// Where the gateway's control socket is.
 struct ControlOption: ParsableArguments {
   @Option(help: "The gateway's control socket.") var control: String?

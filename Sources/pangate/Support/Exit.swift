@@ -34,3 +34,8 @@ struct Failure: Error, CustomStringConvertible {
 func note(_ text: String) {
   FileHandle.standardError.write(Data((text + "\n").utf8))
 }
+
+/// Writes a line to standard output at once, for commands that go on.
+func show(_ line: String) {
+  FileHandle.standardOutput.write(Data((line + "\n").utf8))
+}

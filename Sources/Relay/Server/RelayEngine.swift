@@ -1,0 +1,377 @@
+import Dispatch
+import Envelope
+import Logging
+import Queue
+import Synchronization
+import Wire
+
+/// The one thread of a relay that stores: takes what has come in the meantime as one group, stores it at one sync of the
+/// disk, answers, and hands out what is held, a window at a time for each connection.
+final class RelayEngine<Store: RelayStore> {
+  let inbox: RelayInbox
+  let members: RelayMembers
+  let registry: RelayRegistry
+  let metrics: RelayMetrics
+  let limits: RelayServerLimits
+  let logger: Logger
+  private let clock: @Sendable () -> Instant
+  private var core: RelayCore<Store>
+  private var clients: [RelayPeer: Client] = [:]
+  private var served: [Mailbox: Served] = [:]
+  private var replies: [RelayPeer: [RelayReply]] = [:]
+  private var isStopping = false
+  private var isAvailable = true
+
+  /// A mailbox that a connection collects.
+  private struct Served {
+    var peer: RelayPeer
+    /// The number that was handed out last.
+    var cursor: UInt64 = 0
+    /// There may be more behind the cursor.
+    var hasBacklog = true
+  }
+
+  /// A connection with a session.
+  private struct Client {
+    var session: RelaySession
+    /// What was handed out and not answered.
+    var inFlight: [MessageName: HeldMessage] = [:]
+    var bytes = 0
+    /// Mailboxes with a backlog, in the order in which they get their turn.
+    var waiting: [Mailbox] = []
+    var wasOpened: Instant
+  }
+
+  init(
+    _ core: RelayCore<Store>, inbox: RelayInbox, members: RelayMembers, registry: RelayRegistry, metrics: RelayMetrics,
+    limits: RelayServerLimits, logger: Logger, clock: @escaping @Sendable () -> Instant
+  ) {
+    self.core = core
+    self.inbox = inbox
+    self.members = members
+    self.registry = registry
+    self.metrics = metrics
+    self.limits = limits
+    self.logger = logger
+    self.clock = clock
+    core.store.news = { [inbox] in inbox.put(.news($0)) }
+  }
+
+  /// Runs until it is told to stop; what was put before that is done.
+  func run() {
+    while true {
+      let work = inbox.take(timeout: deadline())
+      take(work)
+      expire()
+      publish()
+      if isStopping { return }
+    }
+  }
+
+  private func deadline() -> DispatchTime {
+    let longest = DispatchTime.now() + .seconds(5)
+    guard let next = (try? core.earliestExpiry()) ?? nil else { return longest }
+    let wait = clock().duration(to: next)
+    let milliseconds = wait.components.seconds * 1000 + wait.components.attoseconds / 1_000_000_000_000_000
+    return min(longest, DispatchTime.now() + .milliseconds(Int(max(10, min(milliseconds + 1, 5_000)))))
+  }
+
+  // MARK: Work
+
+  private func take(_ work: [RelayWork]) {
+    var group = Group()
+    for item in work {
+      switch item {
+      case .submit(let admitted, let peer, let ticket):
+        group.submits.append((admitted, peer, ticket))
+        if group.submits.count >= limits.envelopesInGroup { commit(&group) }
+      case .taken(let name, let peer): group.taken.append((name, peer))
+      default:
+        commit(&group)
+        take(item)
+      }
+    }
+    commit(&group)
+  }
+
+  private struct Group {
+    var submits: [(RelayDirectory.Admitted, RelayPeer, RelayTicket)] = []
+    var taken: [(MessageName, RelayPeer)] = []
+    var isEmpty: Bool { submits.isEmpty && taken.isEmpty }
+  }
+
+  /// Stores what came together, and forgets what was taken, then answers.
+  private func commit(_ group: inout Group) {
+    guard !group.isEmpty else { return }
+    let now = clock()
+    let names = group.taken.compactMap { name, peer in confirmed(name, by: peer) ? name : nil }
+    var result = CommitResult()
+    let begun = DispatchTime.now()
+    do throws(StoreError) {
+      if group.submits.isEmpty {
+        try core.store.confirm(names)
+      } else {
+        let admitted = group.submits.map(\.0)
+        // One sync for both; what could not be forgotten is delivered again, and recognised there.
+        try core.transaction { (core) throws(StoreError) in
+          result = core.commit(admitted, now: now)
+          try core.store.confirm(names)
+        }
+      }
+      note(available: true)
+    } catch {
+      note(available: false, error)
+      result = CommitResult(outcomes: group.submits.map { _ in .refused(error.reason) })
+    }
+    metrics.committed(group.submits.count, since: begun)
+    for (submit, outcome) in zip(group.submits, result.outcomes) {
+      metrics.count(outcome)
+      replies[submit.1, default: []].append(.answer(submit.2, outcome))
+    }
+    if !core.store.isShared { for message in result.arrivals { handOut(message) } }
+    for mailbox in core.takeTold() { wake(mailbox) }
+    for (_, peer) in group.taken { refill(peer) }
+    group = Group()
+    flush()
+  }
+
+  private func take(_ work: RelayWork) {
+    switch work {
+    case .submit, .taken: break
+    case .accessList(let envelope, let peer, let ticket): accept(envelope, peer, ticket)
+    case .open(let session, let peer): open(session, peer)
+    case .closed(let peer): close(peer)
+    case .rejected(let name, let reason, let peer): reject(name, reason, peer)
+    case .news(let news): take(news)
+    case .status(let reply): reply(status())
+    case .backup(let path, let reply):
+      do throws(StoreError) {
+        try core.store.backup(to: path)
+        reply(nil)
+      } catch { reply(error) }
+    case .stop: isStopping = true
+    }
+    flush()
+  }
+
+  private func take(_ news: RelayStoreNews) {
+    switch news {
+    case .arrival(let mailbox): wake(mailbox)
+    case .value(let name, let bytes): if core.adopt(accessList: name, bytes) { obey() }
+    case .availability(let isAvailable):
+      note(available: isAvailable)
+      if isAvailable { for mailbox in served.keys { wake(mailbox) } }
+    }
+  }
+
+  private func note(available: Bool, _ error: StoreError? = nil) {
+    guard available != isAvailable else { return }
+    isAvailable = available
+    metrics.set(ready: available)
+    if available { logger.notice("the store works again") } else { logger.error("\(error?.description ?? "no store")") }
+  }
+
+  // MARK: Access lists
+
+  private func accept(_ envelope: SignedEnvelope, _ peer: RelayPeer, _ ticket: RelayTicket) {
+    var outcome: SubmitOutcome
+    do throws(ParseError) {
+      outcome = try core.accept(accessList: envelope, now: clock())
+    } catch {
+      core.count(error.reason)
+      outcome = .refused(error.reason)
+    }
+    metrics.count(outcome)
+    // Connections check against the new list before whoever brought it is answered.
+    if case .accepted = outcome { obey() }
+    replies[peer, default: []].append(.answer(ticket, outcome))
+  }
+
+  /// Tells everyone of a new list, and ends the sessions of those who are on it no more.
+  private func obey() {
+    members.replace(core.members)
+    for list in core.members.lists {
+      logger.notice(
+        "access list", metadata: ["epoch": "\(list.list.version.epoch)", "members": "\(list.list.entries.count)"])
+    }
+    for (peer, client) in clients where !core.members.mayServe(client.session, client.session.client) {
+      replies[peer, default: []].append(.end(.senderRevoked))
+      close(peer)
+    }
+    for mailbox in core.takeTold() { wake(mailbox) }
+  }
+
+  // MARK: Connections
+
+  private func open(_ session: RelaySession, _ peer: RelayPeer) {
+    // The access list may have changed while the request was on its way here.
+    guard core.members.mayServe(session, session.client) else {
+      replies[peer, default: []].append(.end(.senderRevoked))
+      return
+    }
+    close(peer)
+    var client = Client(session: session, wasOpened: clock())
+    for address in session.served {
+      let mailbox = address.mailbox
+      if let other = served[mailbox]?.peer, other != peer { withdraw(mailbox, from: other) }
+      do throws(StoreError) { try core.store.serve(mailbox) } catch { note(available: false, error) }
+      served[mailbox] = Served(peer: peer)
+      client.waiting.append(mailbox)
+    }
+    // Few of a gateway's many mailboxes hold something.
+    if let holders = (try? core.store.holders()) ?? nil {
+      client.waiting.removeAll { mailbox in
+        guard !holders.contains(mailbox) else { return false }
+        served[mailbox]?.hasBacklog = false
+        return true
+      }
+    }
+    clients[peer] = client
+    registry.set(session.served, peer)
+    metrics.set(sessions: clients.count)
+    replies[peer, default: []].append(.opened)
+    flush()
+    refill(peer)
+  }
+
+  /// A newer connection collects a mailbox; one that has none left is over.
+  private func withdraw(_ mailbox: Mailbox, from peer: RelayPeer) {
+    guard let session = clients[peer]?.session else { return }
+    if session.client.mailbox == mailbox {
+      replies[peer, default: []].append(.end(.sessionReplaced))
+      close(peer)
+    }
+  }
+
+  private func close(_ peer: RelayPeer) {
+    guard let client = clients.removeValue(forKey: peer) else { return }
+    for address in client.session.served where served[address.mailbox]?.peer == peer {
+      served[address.mailbox] = nil
+      do throws(StoreError) { try core.store.release(address.mailbox) } catch { note(available: false, error) }
+    }
+    registry.remove(client.session.served, peer)
+    metrics.set(sessions: clients.count)
+  }
+
+  // MARK: Delivery
+
+  /// Hands a message that was just stored to its connection, if that has room and nothing waits before it.
+  private func handOut(_ message: HeldMessage) {
+    guard let state = served[message.mailbox], let client = clients[state.peer] else { return }
+    guard !state.hasBacklog, hasRoom(client, for: message) else { return wake(message.mailbox) }
+    send(message, to: state.peer)
+  }
+
+  private func hasRoom(_ client: Client, for message: HeldMessage? = nil) -> Bool {
+    client.inFlight.count < limits.window
+      && (client.inFlight.isEmpty || client.bytes + (message?.bytes.count ?? 0) <= limits.windowBytes)
+  }
+
+  private func send(_ message: HeldMessage, to peer: RelayPeer) {
+    served[message.mailbox]?.cursor = message.number
+    clients[peer]?.inFlight[MessageName(message.mailbox, message.number)] = message
+    clients[peer]?.bytes += message.bytes.count
+    replies[peer, default: []].append(.deliver(message))
+  }
+
+  /// There may be something in a mailbox.
+  private func wake(_ mailbox: Mailbox) {
+    guard let state = served[mailbox] else { return }
+    if !state.hasBacklog {
+      served[mailbox]?.hasBacklog = true
+      clients[state.peer]?.waiting.append(mailbox)
+    }
+    refill(state.peer)
+  }
+
+  private func refill(_ peer: RelayPeer) {
+    let now = clock()
+    while let client = clients[peer], hasRoom(client), let mailbox = client.waiting.first {
+      guard let state = served[mailbox], state.peer == peer, let address = Address(mailbox.address) else {
+        clients[peer]?.waiting.removeFirst()
+        continue
+      }
+      let limit = min(16, limits.window - client.inFlight.count)
+      let messages: [HeldMessage]
+      do throws(StoreError) {
+        messages = try core.pending(address, after: state.cursor, limit: limit, now: now)
+      } catch {
+        return note(available: false, error)
+      }
+      clients[peer]?.waiting.removeFirst()
+      var sent = 0
+      for message in messages {
+        guard let client = clients[peer], hasRoom(client, for: message) else { break }
+        send(message, to: peer)
+        sent += 1
+      }
+      if messages.count < limit && sent == messages.count {
+        served[mailbox]?.hasBacklog = false
+      } else {
+        // The next mailbox gets its turn first.
+        clients[peer]?.waiting.append(mailbox)
+        if sent < messages.count { break }
+      }
+    }
+    flush()
+  }
+
+  /// Whether a message was handed to this connection and may leave.
+  private func confirmed(_ name: MessageName, by peer: RelayPeer) -> Bool {
+    guard let message = clients[peer]?.inFlight.removeValue(forKey: name) else { return false }
+    clients[peer]?.bytes -= message.bytes.count
+    metrics.delivered(after: message.accepted, at: clock())
+    return true
+  }
+
+  private func reject(_ name: MessageName, _ reason: DropReason, _ peer: RelayPeer) {
+    guard let client = clients[peer], let message = client.inFlight[name] else { return }
+    clients[peer]?.inFlight[name] = nil
+    clients[peer]?.bytes -= message.bytes.count
+    metrics.rejected(reason)
+    do throws(StoreError) {
+      try core.rejected(message, in: client.session, reason: reason, now: clock())
+    } catch { note(available: false, error) }
+    for mailbox in core.takeTold() { wake(mailbox) }
+    refill(peer)
+  }
+
+  /// Sends off what was said to each connection.
+  private func flush() {
+    guard !replies.isEmpty else { return }
+    for (peer, replies) in replies { peer.tell(replies) }
+    replies.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Time
+
+  private func expire() {
+    do throws(StoreError) {
+      if try core.expire(now: clock()) > 0 { for mailbox in core.takeTold() { wake(mailbox) } }
+    } catch { note(available: false, error) }
+  }
+
+  // MARK: People
+
+  private func status() -> RelayStatus {
+    let usage = try? core.store.totalUsage()
+    return RelayStatus(
+      groups: core.members.lists.map {
+        .init(
+          group: $0.list.version.group.hex, epoch: $0.list.version.epoch, members: $0.list.entries.count)
+      },
+      sessions: clients.values.map { client in
+        .init(
+          client: client.session.client.description, mailboxes: client.session.served.count,
+          inFlight: client.inFlight.count, since: client.wasOpened.seconds)
+      }.sorted { $0.client < $1.client },
+      heldMessages: usage?.messages ?? 0, heldBytes: usage?.bytes ?? 0, isReady: isAvailable,
+      refusals: Dictionary(
+        uniqueKeysWithValues: core.counters.nonZero.map { ($0.reason.name, $0.count) }))
+  }
+
+  private func publish() {
+    guard let usage = try? core.store.totalUsage() else { return }
+    metrics.held(usage)
+  }
+}

@@ -1,0 +1,29 @@
+/// How a relay does, for `pangate relay status`.
+public struct RelayStatus: Codable, Sendable, Equatable {
+  public struct Group: Codable, Sendable, Equatable {
+    /// The group's identifier in hexadecimal.
+    public var group: String
+    public var epoch: UInt64
+    public var members: Int
+  }
+
+  public struct Session: Codable, Sendable, Equatable {
+    /// The address of the client.
+    public var client: String
+    /// Its own mailbox and those of the nodes it hosts.
+    public var mailboxes: Int
+    /// Envelopes on their way to it.
+    public var inFlight: Int
+    /// Seconds since 1970.
+    public var since: Int64
+  }
+
+  public var groups: [Group]
+  public var sessions: [Session]
+  public var heldMessages: Int
+  public var heldBytes: Int
+  /// Whether the store takes envelopes.
+  public var isReady: Bool
+  /// What was refused since the start, by reason.
+  public var refusals: [String: UInt64]
+}
