@@ -4,9 +4,9 @@ import PackageDescription
 // Fuzz targets, apart from the main package so that only they have unsafe flags. Each is a folder of Sources; tools/fuzz
 // builds and runs them.
 let names = [
-  "fuzz-capture", "fuzz-cbor", "fuzz-coap", "fuzz-coap-exchange", "fuzz-cose", "fuzz-decode", "fuzz-envelope",
-  "fuzz-ieee802154", "fuzz-ipv6", "fuzz-lowpan-headers", "fuzz-lowpan-reassembly", "fuzz-mac", "fuzz-queue",
-  "fuzz-spinel",
+  "fuzz-capture", "fuzz-cbor", "fuzz-coap", "fuzz-coap-exchange", "fuzz-coap-stream", "fuzz-cose", "fuzz-decode",
+  "fuzz-envelope", "fuzz-ieee802154", "fuzz-ipv6", "fuzz-lowpan-headers", "fuzz-lowpan-reassembly", "fuzz-mac",
+  "fuzz-queue", "fuzz-spinel",
 ]
 
 let package = Package(
