@@ -20,6 +20,9 @@ public enum ContentFormats {
   /// An ``AccessList``.
   public static let accessList: UInt64 = 65005
 
+  /// A ``StreamKey``, which opens a stream.
+  public static let streamKey: UInt64 = 65006
+
   /// The name of a format of this list, for people.
   public static func name(_ format: UInt64) -> String? {
     switch format {
@@ -31,6 +34,7 @@ public enum ContentFormats {
     case receipt: "receipt"
     case coapMessage: "CoAP message"
     case accessList: "access list"
+    case streamKey: "stream key"
     case 0: "text"
     case 40: "link format"
     case 42: "octet stream"

@@ -36,6 +36,9 @@ public final class RelayClient: Sendable {
   /// or the refusal when there is no relay.
   public func send(chunk bytes: [UInt8], number: UInt64?) { run { $0.send(chunk: bytes, number) } }
 
+  /// Asks every relay what it still holds; ``RelayClientEvent/held(_:_:)`` follows for each that answers.
+  public func askHeld() { run { $0.askHeld() } }
+
   /// Asks for other nodes' mailboxes from now on, or goes to other relays.
   public func replace(_ configuration: RelayClientConfiguration) { run { $0.replace(configuration) } }
 

@@ -60,6 +60,8 @@ public enum RelayClientEvent: Sendable {
   case down(RelayURL, String)
   /// A relay has decided about an envelope that was submitted.
   case answered(UInt64, RelayAnswer)
+  /// How many envelopes a relay still holds for this client and the nodes it serves, those on their way included.
+  case held(RelayURL, Int)
   /// A relay hands over an envelope, which it keeps until this is answered.
   case delivery(RelayDelivery)
 }

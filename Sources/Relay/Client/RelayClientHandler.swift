@@ -14,6 +14,7 @@ final class RelayClientHandler: StreamChannelHandler {
     /// No answer came.
     case failed(UInt64)
     case delivery(RelayDelivery)
+    case held(Int)
     /// The relay wants no more new envelopes.
     case released
   }
@@ -33,6 +34,7 @@ final class RelayClientHandler: StreamChannelHandler {
   private var phase = Phase.connecting
   private var submitted: [CoAPStreamConnection.RequestID: UInt64] = [:]
   private var lastError: String?
+  private var asked: Set<CoAPStreamConnection.RequestID> = []
   private var timeout: Scheduled<Void>?
   private let connectTime: Duration
 
@@ -104,6 +106,13 @@ final class RelayClientHandler: StreamChannelHandler {
     context?.flush()
   }
 
+  /// Asks what is still held.
+  func askHeld() {
+    asked.insert(connection.request(CoAPRequest(.get, path: ["session"]), at: now))
+    act()
+    context?.flush()
+  }
+
   /// Whether more can be written without waiting.
   var isWritable: Bool { context?.channel.isWritable ?? false }
 
@@ -118,6 +127,8 @@ final class RelayClientHandler: StreamChannelHandler {
       report(.up)
     default:
       if let number = submitted.removeValue(forKey: id) { report(.answered(number, response)) }
+      guard asked.remove(id) != nil, let held = try? SessionState(parsing: response.payload) else { return }
+      report(.held(Int(clamping: held.held)))
     }
   }
 

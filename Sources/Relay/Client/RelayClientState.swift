@@ -75,6 +75,8 @@ final class RelayClientState {
     link.submit(bytes, number: number ?? 0, noResponse: number == nil)
   }
 
+  func askHeld() { for link in links { link.askHeld() } }
+
   /// Gives what waits to the best relay.
   private func pass() {
     guard !waiting.isEmpty, let best = best() else { return }
@@ -108,6 +110,7 @@ final class RelayClientState {
       receive(.down(link.relay.url, reason))
       pass()
     case .released: penalise(position)
+    case .held(let count): receive(.held(link.relay.url, count))
     case .delivery(let delivery): receive(.delivery(delivery))
     case .answered(let number, let response): answered(number, response, position)
     case .failed(let number):

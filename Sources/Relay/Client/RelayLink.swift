@@ -40,6 +40,8 @@ final class RelayLink {
     handler.submit(bytes, number: number, noResponse: noResponse)
   }
 
+  func askHeld() { if isUp { handler?.askHeld() } }
+
   func start() {
     guard !isRunning else { return }
     isRunning = true

@@ -23,6 +23,10 @@ extension RelayChannelHandler {
         opening = nil
         respond(exchange, CoAPResponse(.created))
       case .deliver(let message): deliver(message)
+      case .held(let exchange, let count):
+        guard let count else { refuse(exchange, .queueUnavailable); break }
+        let state = SessionState(held: UInt64(max(0, count)))
+        respond(exchange, CoAPResponse(.content, contentFormat: .cbor, payload: state.encoded))
       case .chunk(let chunk): deliver(chunk)
       case .end(let reason):
         if let exchange = opening {

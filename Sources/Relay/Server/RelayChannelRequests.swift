@@ -37,6 +37,7 @@ extension RelayChannelHandler {
     case (.get, ["hello"]): hello(exchange)
     case (.post, ["session"]): openSession(request, exchange)
     case (_, _) where session == nil || opening != nil: refuse(exchange, .sessionRequired)
+    case (.get, ["session"]): if let peer { shared.inbox.put(.held(peer, exchange)) }
     case (.post, ["e"]):
       guard request.contentFormat == nil || request.contentFormat == .coseSign1 else {
         return respond(exchange, CoAPResponse(.unsupportedContentFormat))

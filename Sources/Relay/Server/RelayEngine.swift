@@ -141,6 +141,12 @@ final class RelayEngine<Store: RelayStore> {
     case .accessList(let envelope, let peer, let ticket): accept(envelope, peer, ticket)
     case .open(let session, let peer): open(session, peer)
     case .closed(let peer): close(peer)
+    case .held(let peer, let exchange):
+      let mailboxes = clients[peer]?.session.served.map(\.mailbox) ?? []
+      let holders = (try? core.store.holders()) ?? nil
+      let count = try? mailboxes.filter { holders?.contains($0) ?? true }
+        .reduce(0) { $0 + (try core.store.usage(of: $1)).messages }
+      replies[peer, default: []].append(.held(exchange, count))
     case .rejected(let name, let reason, let peer): reject(name, reason, peer)
     case .news(let news): take(news)
     case .status(let reply): reply(status())

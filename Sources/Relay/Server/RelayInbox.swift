@@ -13,6 +13,8 @@ enum RelayWork: Sendable {
   case accessList(SignedEnvelope, RelayPeer, RelayTicket)
   case open(RelaySession, RelayPeer)
   case closed(RelayPeer)
+  /// The client asks what is held for it.
+  case held(RelayPeer, CoAPStreamConnection.ExchangeID)
   /// The client has custody.
   case taken(MessageName, RelayPeer)
   /// The client refuses for good.
@@ -44,6 +46,7 @@ enum RelayReply: Sendable {
   /// The session counts from now on.
   case opened
   case deliver(HeldMessage)
+  case held(CoAPStreamConnection.ExchangeID, Int?)
   /// A chunk of a stream; whether its sender waits for credit.
   case chunk(RelayChunk)
   /// Why the session is over; the connection ends.

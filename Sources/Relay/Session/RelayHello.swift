@@ -117,6 +117,31 @@ public struct SessionRequest: Hashable, Sendable {
   }
 }
 
+/// How a session does: the answer to `GET /session` (Docs/envelope.cddl, `session-state`).
+public struct SessionState: Hashable, Sendable {
+  /// Envelopes that the relay holds for the mailboxes of the session, those on their way included.
+  public var held: UInt64
+
+  public init(held: UInt64) { self.held = held }
+
+  /// Throws ``DropReason/envelopeStructure`` and the reasons of CBOR.
+  public init(parsing bytes: [UInt8]) throws(ParseError) {
+    var reader = CBORReader(bytes.rawSpan)
+    var fields = SessionFields()
+    try fields.read(&reader)
+    guard let held = fields.numbers[1] else { throw ParseError(.envelopeStructure) }
+    self.held = held
+  }
+
+  public var encoded: [UInt8] {
+    var writer = CBORWriter()
+    writer.map(1)
+    writer.unsigned(1)
+    writer.unsigned(held)
+    return writer.bytes
+  }
+}
+
 /// The fields of both messages, by key.
 private struct SessionFields {
   var bytes: [UInt64: [UInt8]] = [:]

@@ -137,6 +137,7 @@ final class EndpointRunner {
       case .custody: return [.accepted(sequence)]
       case .refused(let code, let reason): return [.refused(sequence, reason ?? "code \(code >> 5).\(code & 31)")]
       }
+    case .held: return []
     case .delivery(let delivery): return take(delivery)
     }
   }

@@ -5,6 +5,7 @@ import Foundation
 import IEEE802154
 import IPv6
 import Logging
+import NIOPosix
 import Queue
 import Radio
 import Relay
@@ -24,6 +25,10 @@ struct GatewayLoop {
   private var isOnAir = false
   private var isDraining = false
   private var timer: Task<Void, Never>?
+  private var client: RelayClient?
+  private var serving: [Address] = []
+  /// Why each relay that is down is.
+  private var relays: [RelayURL: String] = [:]
   private let started = Instant.now
 
   struct RadioState {
@@ -58,6 +63,7 @@ struct GatewayLoop {
       isOnAir = false
       home?.transmitted(outcome, now: .now)
     case .time: try home?.advance(to: .now)
+    case .relay(let event): try take(event)
     case .control(let request, let reply): reply(try answer(request))
     case .reload: reload()
     case .drain: isDraining = true
@@ -67,6 +73,7 @@ struct GatewayLoop {
     act()
     try home?.pass(now: .now)
     act()
+    try send()
     report()
     try schedule()
     return !(isDraining && !isOnAir && (home?.transmissions.isEmpty ?? true))
@@ -77,11 +84,67 @@ struct GatewayLoop {
     logger.info("stopped")
   }
 
+  // MARK: Relays
+
+  private mutating func take(_ event: RelayClientEvent) throws {
+    switch event {
+    case .up(let url):
+      relays[url] = nil
+      logger.notice("relay is up", metadata: ["relay": "\(url)"])
+    case .down(let url, let reason):
+      // Once for each reason, however often it is tried.
+      if relays[url] != reason { logger.warning("relay is down: \(reason)", metadata: ["relay": "\(url)"]) }
+      relays[url] = reason
+    case .answered(let number, let answer): try home?.answered(number, answer, now: .now)
+    case .held: break
+    case .delivery(let delivery):
+      guard let home else { return delivery.answer(.later(.queueUnavailable)) }
+      switch home.deliver(delivery.bytes, now: .now) {
+      case .taken: delivery.answer(.taken)
+      case .refused(let reason): delivery.answer(.refused(reason))
+      case .later(let reason): delivery.answer(.later(reason))
+      }
+    }
+  }
+
+  /// Gives the relays what is for them.
+  private mutating func send() throws {
+    guard let home, let client else { return }
+    for message in try home.takeUplink() { client.submit(message.bytes, number: message.number) }
+    // A new peer record may name other nodes.
+    let serving = home.gateway.gateway.nodes.map(\.address)
+    guard serving != self.serving else { return }
+    self.serving = serving
+    client.replace(try clientConfiguration(home))
+  }
+
+  private func clientConfiguration(_ home: Home) throws -> RelayClientConfiguration {
+    guard case .network(let section) = configuration.relay else { throw Failure.cannotStart("no relay") }
+    return try section.client(
+      home.gateway.gateway.identity, serving: home.gateway.gateway.nodes.map(\.address),
+      directory: home.gateway.gateway.directory)
+  }
+
+  private mutating func connect(_ home: Home) throws {
+    guard case .network = configuration.relay else { return }
+    serving = home.gateway.gateway.nodes.map(\.address)
+    let input = input
+    let client = RelayClient(
+      try clientConfiguration(home), group: MultiThreadedEventLoopGroup.singleton, clock: { .now }
+    ) { input.yield(.relay($0)) }
+    self.client = client
+    client.start()
+  }
+
   // MARK: Radio
 
   private mutating func radioUp(_ description: RadioDescription) throws {
     let isFirst = home == nil
-    if isFirst { home = try makeHome(description) }
+    if isFirst {
+      let home = try makeHome(description)
+      self.home = home
+      try connect(home)
+    }
     radio.isUp = true
     radio.name = description.name
     radio.capabilities = description.capabilities
@@ -204,7 +267,7 @@ struct GatewayLoop {
     case .status: return .status(status())
     case .relayStatus, .backup: return .error("this is a gateway: ask the relay")
     case .send(let text):
-      guard let home, home.owner != nil else {
+      guard let home, home.hasOwner else {
         return .error("this gateway has no owner in its process ('demo.owner')")
       }
       guard let command = CommandText(text) else {

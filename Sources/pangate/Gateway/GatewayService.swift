@@ -17,6 +17,7 @@ final class GatewayService: Service {
     case radio(RadioSupervisor.Report)
     case transmitted(TransmitOutcome)
     case time
+    case relay(RelayClientEvent)
     case control(ControlRequest, reply: @Sendable (ControlReply) -> Void)
     case reload
     case drain

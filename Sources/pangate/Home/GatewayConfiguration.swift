@@ -1,5 +1,6 @@
 import BorderRouter
 import Bridge
+import Envelope
 import Foundation
 import IEEE802154
 import IPv6
@@ -19,6 +20,14 @@ struct GatewayConfiguration {
     case given(IPv6Prefix)
   }
 
+  /// Where the relay is.
+  enum RelayChoice {
+    /// In this process.
+    case embedded(EmbeddedRelay.Files)
+    /// Those of the peer record, or of the configuration, over the network.
+    case network(RelayClientSection)
+  }
+
   /// Who the border router is, but for what only the radio or the state directory can tell.
   var panID: PANIdentifier
   var radio = RadioSection()
@@ -33,8 +42,7 @@ struct GatewayConfiguration {
   var identityFile: String
   var oracleFile: String
   var peerRecordFile: String
-  var relayIdentityFile: String
-  var accessListFile: String
+  var relay: RelayChoice
   var queues = QueueLimits()
   var limits = GatewayLimits()
   var service = ServiceSection()
@@ -57,14 +65,9 @@ struct GatewayConfiguration {
     let oracleFile = try group.requiredPath("oracle")
     let peerRecordFile = try group.requiredPath("peer-record")
     try group.finish()
-    let relay = try root.requiredSection("relay")
-    let relayIdentityFile = try relay.requiredPath("identity")
-    let accessListFile = try relay.requiredPath("access-list")
-    try relay.finish()
-
     var configuration = GatewayConfiguration(
       panID: PANIdentifier(UInt16(identifier)), identityFile: identityFile, oracleFile: oracleFile,
-      peerRecordFile: peerRecordFile, relayIdentityFile: relayIdentityFile, accessListFile: accessListFile)
+      peerRecordFile: peerRecordFile, relay: try readRelay(root))
     configuration.radio = radio
     try configuration.readAddresses(root)
     configuration.keys = try readKeys(root)
@@ -80,11 +83,45 @@ struct GatewayConfiguration {
       try demo.finish()
     }
     try root.finish()
+    if case .network = configuration.relay, configuration.ownerFile != nil {
+      throw root.error(
+        "demo", "puts the owner into the gateway's process, which goes with a relay there only: remove it, and use "
+          + "'pangate receive' and 'pangate send'")
+    }
     if case .linux? = radio.url?.target, configuration.security != nil {
       throw root.error(
         "security", "cannot be used with a 'linux:' radio: the kernel handles link security itself; use a dongle")
     }
     return configuration
+  }
+
+  private static func readRelay(_ root: ConfigSection) throws -> RelayChoice {
+    guard let section = try root.section("relay") else { return .network(RelayClientSection()) }
+    guard section.holds("identity") || section.holds("access-list") else {
+      let relays = try RelayClientSection(section)
+      try section.finish()
+      return .network(relays)
+    }
+    let files = EmbeddedRelay.Files(
+      identity: try section.requiredPath("identity"), accessList: try section.requiredPath("access-list"))
+    try section.finish()
+    return .embedded(files)
+  }
+
+  /// The relay that the outbox is for: any of those that the client knows takes what is in it.
+  func relayAddress(_ directory: PeerDirectory) throws -> Address {
+    switch relay {
+    case .embedded(let files): try IdentityFiles.publicIdentity(files.identity).address
+    case .network(let section):
+      if let file = section.certificateFile {
+        try IdentityFiles.publicIdentity(file).address
+      } else if let address = directory.record.relays.first?.address {
+        address
+      } else {
+        throw Failure.cannotStart(
+          "\(peerRecordFile): names no relay: give 'relay.urls' and 'relay.certificate' in the configuration")
+      }
+    }
   }
 
   private mutating func readAddresses(_ root: ConfigSection) throws {

@@ -5,6 +5,7 @@ import Envelope
 import Foundation
 import IEEE802154
 import Radio
+import Relay
 import Wire
 
 /// `pangate replay`: the whole gateway on a capture.
@@ -78,6 +79,8 @@ struct Replay: ParsableCommand {
       try PcapWriter(path: path, linkType: .ieee802154WithoutFCS)
     }
     var pace = ReplayPace(isReal: speed == .real)
+    var relays: ReplayRelays?
+    var last = Instant(seconds: 0)
     var isClean = true
     var isFirst = true
     for file in files {
@@ -86,7 +89,9 @@ struct Replay: ParsableCommand {
         while let record = try reader.next() {
           let now = record.timestamp
           pace.wait(until: now)
+          last = now
           if isFirst {
+            relays = try connect(home, now: now)
             try give(commands, to: home, now: now)
             isFirst = false
           }
@@ -94,6 +99,7 @@ struct Replay: ParsableCommand {
           let sent = try step(home, record)
           output.sent += sent.count
           for frame in sent { transmissions?.write(frame.rawSpan, timestamp: now) }
+          try relays?.pass(home, now: now)
           try output.show(home.takeRecords())
         }
       } catch let error as CaptureError {
@@ -102,8 +108,22 @@ struct Replay: ParsableCommand {
         isClean = false
       }
     }
+    try relays?.settle(home, now: last)
+    relays?.stop()
     try transmissions?.flush()
     return isClean
+  }
+
+  /// With relays over the network: what they hold comes before the first frame.
+  private func connect(_ home: Home, now: Instant) throws -> ReplayRelays? {
+    guard case .network(let section) = try GatewayConfiguration.load(config).relay else { return nil }
+    let clock = ShiftedClock(start: now.seconds)
+    let relays = ReplayRelays(
+      try section.client(
+        home.gateway.gateway.identity, serving: home.gateway.gateway.nodes.map(\.address), directory: home.directory),
+      clock: { clock.now }, patience: 30)
+    try relays.settle(home, now: now)
+    return relays
   }
 
   private func step(_ home: Home, _ record: borrowing CaptureRecord) throws -> [[UInt8]] {
@@ -138,7 +158,7 @@ struct Replay: ParsableCommand {
   }
 
   private func give(_ commands: [CommandText], to home: Home, now: Instant) throws {
-    guard commands.isEmpty || home.owner != nil else {
+    guard commands.isEmpty || home.hasOwner else {
       throw Failure.usage("--command needs an owner: the configuration has no 'demo.owner'")
     }
     for (index, command) in commands.enumerated() {

@@ -52,7 +52,7 @@ struct ReplayOutput: ~Copyable {
     summary.frames = frames
     summary.framesSent = sent
     summary.waiting = try home.waiting()
-    summary.inbox = try home.owner?.inboxContents().map { DeliveredMessage($0).line }
+    summary.inbox = try home.embedded?.owner?.inboxContents().map { DeliveredMessage($0).line }
     if json {
       try buffer.line(JSONOutput.line(["summary": summary]))
     } else {
