@@ -24,7 +24,10 @@ extension RelayChannelHandler {
         respond(exchange, CoAPResponse(.created))
       case .deliver(let message): deliver(message)
       case .held(let exchange, let count):
-        guard let count else { refuse(exchange, .queueUnavailable); break }
+        guard let count else {
+          refuse(exchange, .queueUnavailable)
+          break
+        }
         let state = SessionState(held: UInt64(max(0, count)))
         respond(exchange, CoAPResponse(.content, contentFormat: .cbor, payload: state.encoded))
       case .chunk(let chunk): deliver(chunk)

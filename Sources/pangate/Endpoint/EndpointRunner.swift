@@ -12,7 +12,7 @@ final class EndpointRunner {
   /// What happens.
   enum Event: Sendable {
     case relay(RelayClientEvent)
-    case timeout
+    case timeout(Int)
     case interrupted
   }
 
@@ -39,6 +39,7 @@ final class EndpointRunner {
   /// Numbers in the outbox that are with the client, and the sequence numbers they are for.
   private var submitted: [UInt64: UInt64] = [:]
   private var timer: Task<Void, Never>?
+  private var timers = 0
   private let window: UInt64 = 64
   /// Numbers under which chunks are sent are above those of the outbox.
   static let firstChunk: UInt64 = 1 << 62
@@ -62,6 +63,9 @@ final class EndpointRunner {
     }
   }
 
+  /// Its name in the peer record.
+  var name: String { directory.member(identity.address)?.name ?? identity.name }
+
   /// The members with these names. Throws ``Failure``.
   func members(_ names: [String]) throws -> [Member] {
     try names.map { name in
@@ -80,23 +84,25 @@ final class EndpointRunner {
     }
   }
 
-  /// Connects and runs until `body` says that it is enough, or `timeout` has passed. False if it has.
-  func run(timeout: Duration?, until body: (Step) async throws -> Bool) async throws -> Bool {
-    let input = input
-    if let timeout {
-      timer = Task {
-        try? await Task.sleep(for: timeout)
-        if !Task.isCancelled { input.yield(.timeout) }
-      }
-    }
+  /// Connects and runs until `body` says that it is enough, or `timeout` has passed: since the start, or since something
+  /// happened last if that `restarts` it. False if it has.
+  func run(timeout: Duration?, restarts: Bool = false, until body: (Step) async throws -> Bool) async throws -> Bool {
+    var last = ContinuousClock.now
+    if let timeout { setTimer(timeout) }
     defer { timer?.cancel() }
     client.start()
     try pump()
     for await event in events {
       switch event {
-      case .timeout: return false
+      case .timeout(let number):
+        // One of an earlier run, perhaps.
+        guard number == timers, let timeout else { break }
+        let left = timeout - last.duration(to: .now)
+        guard restarts, left > .zero else { return false }
+        setTimer(left)
       case .interrupted: return true
       case .relay(let event):
+        last = .now
         for step in try take(event) { if try await body(step) { return true } }
       }
       try pump()
@@ -104,9 +110,16 @@ final class EndpointRunner {
     return true
   }
 
-  /// Ends ``run(timeout:until:)`` from a signal.
-  func interrupt() { input.yield(.interrupted) }
+  private func setTimer(_ duration: Duration) {
+    timers += 1
+    let (input, number) = (input, timers)
+    timer = Task {
+      try? await Task.sleep(for: duration)
+      if !Task.isCancelled { input.yield(.timeout(number)) }
+    }
+  }
 
+  /// Ends ``run(timeout:restarts:until:)``, for a signal.
   var interruption: @Sendable () -> Void {
     let input = input
     return { input.yield(.interrupted) }

@@ -61,7 +61,7 @@ struct ReceiveCommand: AsyncParsableCommand {
         // Whoever does not follow wants to know.
         if !follow { restartTimer() }
       case .delivered(let delivery):
-        show(DeliveredMessage(delivery))
+        show(DeliveredMessage(delivery), to: runner.name)
         shown += 1
         if let count, shown >= count { return true }
         restartTimer()
@@ -74,12 +74,12 @@ struct ReceiveCommand: AsyncParsableCommand {
     if let lastError, !follow { throw Failure.cannotStart(lastError) }
   }
 
-  private func show(_ message: DeliveredMessage) {
+  private func show(_ message: DeliveredMessage, to name: String) {
     let record = HomeRecord(time: .now, frame: nil, event: .delivered(message))
     if json {
       pangate.show(JSONOutput.line(HomeRecordJSON(record)))
     } else {
-      pangate.show(record.cells.filter { !$0.isEmpty }.joined(separator: "  "))
+      pangate.show(record.cells(to: name).filter { !$0.isEmpty }.joined(separator: "  "))
     }
   }
 }

@@ -161,7 +161,7 @@ struct StreamReceiveCommand: AsyncParsableCommand {
     }
     var keys: [String: StreamKey] = [:]
     var (next, bytes, missing) = (UInt64(0), 0, UInt64(0))
-    let isEnded = try await runner.run(timeout: .seconds(timeout)) { step in
+    let isEnded = try await runner.run(timeout: .seconds(timeout), restarts: true) { step in
       switch step {
       case .up(let url): note("connected to \(url)")
       case .down(let url, let reason): note("pangate: \(url): \(reason); trying again")

@@ -98,7 +98,9 @@ extension Home {
   }
 
   private func pumpOwner(_ embedded: EmbeddedRelay, now: Instant) throws -> Bool {
-    guard let session = embedded.ownerSession, let outbound = try embedded.owner?.outbound(limit: window) else { return false }
+    guard let session = embedded.ownerSession, let outbound = try embedded.owner?.outbound(limit: window) else {
+      return false
+    }
     var moved = false
     for message in outbound {
       guard submit(message, embedded, session, from: "owner", now: now) else { continue }
@@ -151,4 +153,5 @@ extension Home {
       embedded.mail = (true, true)
       return false
     }
-  }}
+  }
+}

@@ -85,7 +85,8 @@ struct GatewayConfiguration {
     try root.finish()
     if case .network = configuration.relay, configuration.ownerFile != nil {
       throw root.error(
-        "demo", "puts the owner into the gateway's process, which goes with a relay there only: remove it, and use "
+        "demo",
+        "puts the owner into the gateway's process, which goes with a relay there only: remove it, and use "
           + "'pangate receive' and 'pangate send'")
     }
     if case .linux? = radio.url?.target, configuration.security != nil {

@@ -56,7 +56,7 @@ extension HomeRecord {
     case .gateway(let event): Self.cells(event)
     case .commandGiven(let text, let sequence):
       ["command", "owner", Self.node(of: text), "", "", "\(text) (seq \(sequence))"]
-    case .delivered(let message): Self.cells(message)
+    case .delivered(let message): Self.cells(message, to: "owner")
     case .ownerRefused(let reason): ["REFUSED", "", "owner", "", "", "by the owner: \(reason.name)"]
     case .relayRefused(let reason, let sender, let sequence):
       ["REFUSED", sender, "relay", "", "", "by the relay: \(reason.name) (seq \(sequence))"]
@@ -67,7 +67,13 @@ extension HomeRecord {
 
   private static func node(of command: String) -> String { CommandText(command)?.node ?? "" }
 
-  private static func cells(_ message: DeliveredMessage) -> [String] {
+  /// The same of what another endpoint than the owner has taken.
+  func cells(to name: String) -> [String] {
+    if case .delivered(let message) = event { return Self.cells(message, to: name) }
+    return cells
+  }
+
+  private static func cells(_ message: DeliveredMessage, to name: String) -> [String] {
     let text = ContentText.lines(message.content, KnownParties(own: nil)).joined(separator: "; ")
     var detail = "reads: \(text)"
     if let receipt = message.receipt {
@@ -76,7 +82,7 @@ extension HomeRecord {
         + (receipt.reason.map { ": \(Printable.line($0))" } ?? "")
     }
     if let gateway = message.vouchedBy { detail += " (vouched for by \(gateway))" }
-    return ["delivered", message.from, "owner", message.class.name, "\(message.content.bytes.count)", detail]
+    return ["delivered", message.from, name, message.class.name, "\(message.content.bytes.count)", detail]
   }
 
   private static func cells(_ event: GatewayEvent) -> [String] {

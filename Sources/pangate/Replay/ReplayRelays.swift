@@ -3,8 +3,8 @@ import Dispatch
 import Envelope
 import Foundation
 import NIOPosix
-import Radio
 import Queue
+import Radio
 import Relay
 import Synchronization
 import Wire
