@@ -99,6 +99,13 @@ let package = Package(
       name: "pangate-bench",
       dependencies: ["Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "BorderRouter", "Radio"]),
 
+    .executableTarget(
+      name: "pangate-load",
+      dependencies: [
+        "Wire", "Envelope", "Relay", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ]),
+
     // Tests.
     .target(name: "TestSupport", dependencies: ["Wire"], path: "Tests/TestSupport"),
   ]

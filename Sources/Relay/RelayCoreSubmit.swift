@@ -30,7 +30,8 @@ extension RelayCore {
 
   /// Takes custody of a group of admitted envelopes, at one sync of the disk or one round trip to the cluster.
   ///
-  /// No outcome may leave before this returns. If the store fails, each is refused with ``DropReason/queueUnavailable``.
+  /// No outcome may leave before this returns. If the store fails, each is refused with ``DropReason/queueUnavailable``; if
+  /// it is full, as many are stored as there is room for.
   public mutating func commit(_ group: [RelayDirectory.Admitted], now: Instant) -> CommitResult {
     var result = CommitResult()
     result.outcomes = Array(repeating: .refused(.queueUnavailable), count: group.count)
@@ -45,6 +46,14 @@ extension RelayCore {
         throw error
       }
     } catch {
+      if error.kind == .full, group.count > 1 {
+        // There may be room for some of it.
+        var halves = commit(Array(group[..<(group.count / 2)]), now: now)
+        let second = commit(Array(group[(group.count / 2)...]), now: now)
+        halves.outcomes += second.outcomes
+        halves.arrivals += second.arrivals
+        return halves
+      }
       result = CommitResult(outcomes: Array(repeating: .refused(error.reason), count: group.count))
       for _ in group { refusals.count(error.reason) }
     }

@@ -20,6 +20,12 @@ public enum SubmitOutcome: Hashable, Sendable {
     }
   }
 
+  /// Whether the store did not work.
+  var isUnavailable: Bool {
+    if case .refused(.queueUnavailable, _) = self { return true }
+    return false
+  }
+
   static func refused(_ reason: DropReason) -> SubmitOutcome {
     .refused(reason, code: RelayCode.refusal(for: reason))
   }

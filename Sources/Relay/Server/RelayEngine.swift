@@ -112,13 +112,13 @@ final class RelayEngine<Store: RelayStore> {
         try core.store.confirm(names)
       } else {
         let admitted = group.submits.map(\.0)
-        // One sync for both; what could not be forgotten is delivered again, and recognised there.
+        // One sync for both. What is forgotten makes room for what comes.
         try core.transaction { (core) throws(StoreError) in
-          result = core.commit(admitted, now: now)
           try core.store.confirm(names)
+          result = core.commit(admitted, now: now)
         }
       }
-      note(available: true)
+      note(available: !result.outcomes.contains { $0.isUnavailable } || result.outcomes.contains { !$0.isUnavailable })
     } catch {
       note(available: false, error)
       result = CommitResult(outcomes: group.submits.map { _ in .refused(error.reason) })
