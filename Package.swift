@@ -113,7 +113,8 @@ let package = Package(
 
 /// What tests of a module use beside the module and what it depends on.
 let peers: [String: [String]] = [
-  "BorderRouter": ["Radio"], "Bridge": ["Relay", "Node"], "Node": ["Bridge"], "Simulation": ["Node", "Bridge", "Relay"],
+  "BorderRouter": ["Radio"], "Bridge": ["Relay", "Node"], "Node": ["Bridge"],
+  "Simulation": ["Node", "Bridge", "Relay"],
 ]
 
 /// Tests of module X live in Tests/XTests. "Simulation" is no module: a whole home, of all of them.

@@ -75,7 +75,7 @@ final class TestClient: Sendable {
     let record = Record.Box()
     self.record = record
     client = RelayClient(
-      configuration, group: MultiThreadedEventLoopGroup.singleton, clock: { Instant(seconds: 0) }
+      configuration, group: MultiThreadedEventLoopGroup.singleton, clock: TestRelay.clock
     ) { event in
       record.state.withLock { state in
         switch event {

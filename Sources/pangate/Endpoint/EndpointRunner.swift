@@ -58,9 +58,9 @@ final class EndpointRunner {
       queues: configuration.queues)
     let (events, input) = AsyncStream.makeStream(of: Event.self)
     (self.events, self.input) = (events, input)
-    client = RelayClient(settings, group: MultiThreadedEventLoopGroup.singleton, clock: { clock.now }) {
-      input.yield(.relay($0))
-    }
+    client = RelayClient(
+      settings, group: MultiThreadedEventLoopGroup.singleton, clock: { clock.now },
+      receive: { input.yield(.relay($0)) })
   }
 
   /// Its name in the peer record.

@@ -130,8 +130,8 @@ struct GatewayLoop {
     serving = home.gateway.gateway.nodes.map(\.address)
     let input = input
     let client = RelayClient(
-      try clientConfiguration(home), group: MultiThreadedEventLoopGroup.singleton, clock: { .now }
-    ) { input.yield(.relay($0)) }
+      try clientConfiguration(home), group: MultiThreadedEventLoopGroup.singleton, clock: { .now },
+      receive: { input.yield(.relay($0)) })
     self.client = client
     client.start()
   }
