@@ -32,6 +32,7 @@ let package = Package(
     // System libraries.
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
     .systemLibrary(name: "CNetlink", pkgConfig: "libnl-genl-3.0", providers: [.apt(["libnl-genl-3-dev"])]),
 
     // The sans-I/O core.
@@ -76,7 +77,7 @@ let package = Package(
     .target(
       name: "Relay",
       dependencies: [
-        "Wire", "COSE", "Envelope", "CoAP", "Queue", .product(name: "Crypto", package: "swift-crypto"),
+        "Wire", "COSE", "Envelope", "CoAP", "Queue", "CNATS", .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     .executableTarget(
