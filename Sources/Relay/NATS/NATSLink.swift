@@ -88,11 +88,14 @@ final class NATSLink: Sendable {
       }
       return batch
     }
+    let wait = timeout ?? self.timeout
+    let deadline = DispatchTime.now() + .microseconds(Int(wait.wholeMicroseconds))
     let tokens = batch.first..<batch.first + UInt64(requests.count)
     defer { state.withLock { state in for token in tokens { state.waiting[token] = nil } } }
     for (request, token) in zip(requests, tokens) { try connection.publish(request, reply: inbox + "\(token)") }
-    let wait = timeout ?? self.timeout
-    _ = batch.done.wait(timeout: .now() + .microseconds(Int(wait.wholeMicroseconds)))
+    // All in one piece: a system call for each message, and a wakening of the server, would take most of the time.
+    try? connection.flush(wait)
+    _ = batch.done.wait(timeout: deadline)
     return batch.answers.withLock { $0.messages }
   }
 

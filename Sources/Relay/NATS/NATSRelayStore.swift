@@ -24,6 +24,8 @@ import Wire
 ///   acknowledged. When its sender tries again within ``Configuration/duplicateWindow`` it is recognised by its
 ///   `Nats-Msg-Id`; later, or if servers have restarted and a recipient has confirmed it already, it is delivered again,
 ///   and recipients recognise it by sender and sequence number.
+/// - A server writes down what was removed some seconds later: what was confirmed shortly before a single one crashed may
+///   be delivered again.
 /// - After ``RelayStoreNews/availability(_:)`` says true, messages with lower numbers than the last listed one may arrive:
 ///   those whose delivery was lost with the connection.
 /// - What expires is found when this relay took it in, when it has arrived here, and by looking through everything held

@@ -61,7 +61,7 @@ final class NATSConnection: Sendable {
   /// The largest payload that the server takes.
   var maximumPayload: Int { Int(unsafe natsConnection_GetMaxPayload(handle)) }
 
-  /// Hands a message to the connection; it may still be lost.
+  /// Hands a message to the connection, which sends it in a millisecond or with the next flush; it may still be lost.
   func publish(_ message: NATSRequest, reply: String? = nil) throws(StoreError) {
     var native: OpaquePointer?
     var status = unsafe message.bytes.withUnsafeBytes { buffer in
@@ -185,8 +185,6 @@ private func connect(_ options: NATSConnectionOptions, id: UInt, _ handle: inout
   then { unsafe natsOptions_SetReconnectBufSize(native, 1) }
   then { unsafe natsOptions_SetPingInterval(native, 2_000) }
   then { unsafe natsOptions_SetMaxPingsOut(native, 3) }
-  // Waiting a millisecond for more to send would be most of a round trip.
-  then { unsafe natsOptions_SetSendAsap(native, true) }
   // One thread for all mailboxes, not one for each.
   then { unsafe natsOptions_UseGlobalMessageDelivery(native, true) }
   // Replies to what was published come here as well: they must not be taken for messages of the application's.
@@ -211,7 +209,7 @@ private func connect(_ options: NATSConnectionOptions, id: UInt, _ handle: inout
 /// libnats copies the strings.
 private func setServers(_ options: OpaquePointer?, _ servers: [String]) -> natsStatus {
   let copies = unsafe servers.map { unsafe strdup($0) }
-  defer { unsafe copies.forEach { unsafe free($0) } }
+  defer { for index in servers.indices { unsafe free(copies[index]) } }
   var pointers = unsafe copies.map { unsafe UnsafePointer($0) }
   return unsafe natsOptions_SetServers(options, &pointers, Int32(servers.count))
 }
