@@ -33,6 +33,7 @@ let package = Package(
     // System libraries.
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CNATS", pkgConfig: "libnats", providers: [.apt(["libnats-dev"])]),
     .systemLibrary(name: "CNetlink", pkgConfig: "libnl-genl-3.0", providers: [.apt(["libnl-genl-3-dev"])]),
 
     // The sans-I/O core.
@@ -77,7 +78,8 @@ let package = Package(
     .target(
       name: "Relay",
       dependencies: [
-        "Wire", "COSE", "Envelope", "CoAP", "Queue", .product(name: "Crypto", package: "swift-crypto"),
+        "Wire", "COSE", "Envelope", "CoAP", "Queue", "CNATS",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"), .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
