@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 FINE, VIOLATION, CANNOT = 0, 1, 3
+# It warns of writes to connections that are gone, of which there are many when a relay is killed.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 LIFETIME = 30 * 86400
 
 
