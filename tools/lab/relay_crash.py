@@ -6,8 +6,8 @@ In each round the relay is started on the same state directory, senders send aga
 and at a random moment the relay is killed: while it starts, after the n-th acknowledgement, after a random time, or while it stops.
 Each recipient is, by chance, away, or takes what it is handed, or reads it and answers nothing. After the last round all is
 collected. A violation is: an envelope that was answered 2.04 and is not delivered; a delivery that nobody sent, or altered, or to
-one whom it was not for; an envelope that was taken, acknowledged again, and then delivered anew; anything but 2.04 as an answer;
-a relay that does not start again.
+one whom it was not for; an envelope that was taken, acknowledged again, and then delivered anew; anything but 2.04 as an answer,
+or 5.03 of a relay that stops; a relay that does not start again.
 
 kill -9 takes the process and leaves the machine: that what was written survives a loss of power, too, is the business of the
 tests of the store. Prints a JSON summary; exit code 1 on a violation.
@@ -102,13 +102,19 @@ class Crash:
         self.killed = collections.Counter()
         self.starts = []
         self.step = asyncio.Event()
+        self.number, self.how, self.relay_said = 0, "", ""
+        self.is_stopping = False
+        self.refused_at_stop = 0
 
     # MARK: What is checked at once
 
     def answered(self, sender):
         def answered(data, code, reason):
             _, sequence = lab.name_of(data)
-            if code != lab.CHANGED:
+            if code == lab.UNAVAILABLE and self.is_stopping:
+                # It says so to what comes after it was told to stop; the sender keeps it.
+                self.refused_at_stop += 1
+            elif code != lab.CHANGED:
                 raise_later(self, f"seq {sequence} of {sender.identity.name}: {lab.code_text(code)} {reason}")
             elif sequence in sender.acknowledged:
                 sender.answered_twice += 1
@@ -164,6 +170,7 @@ class Crash:
         for recipient in self.recipients:
             recipient.mode = self.draw.choice((AWAY, TAKES, TAKES, MUTE))
         how = self.draw.choice(("start", "first", "count", "count", "time", "time", "stop"))
+        self.how = how
         self.killed[how] += 1
         begun = time.monotonic()
         if how == "start":
@@ -191,13 +198,15 @@ class Crash:
                 raise lab.Violation(f"only {self.acknowledgements - before} of {goal} acknowledged in 30 s") from None
         if self.relay.process.poll() is not None:
             raise lab.Violation(f"the relay ended by itself: {self.relay.process.returncode}: {self.relay.tail()}")
-        if how == "stop":
+        self.is_stopping = how == "stop"
+        if self.is_stopping:
             self.relay.process.terminate()
             await asyncio.sleep(self.draw.uniform(0, 0.1))
         self.relay.kill()
         for recipient in self.recipients:
             recipient.kills += recipient.mode == TAKES
         await asyncio.gather(*tasks)
+        self.is_stopping = False
 
     # MARK: The end
 
@@ -261,11 +270,14 @@ class Crash:
         begun = time.monotonic()
         try:
             for number in range(1, self.rounds + 1):
+                self.number = number
                 await self.round()
                 if self.violation:
+                    self.relay_said = self.relay.tail()
                     break
                 if number % 20 == 0 and number < self.rounds:
                     lab.note(f"round {number} of {self.rounds}: {self.acknowledgements} acknowledged")
+            self.how = "the end"
             await self.collect()
         finally:
             if self.relay.process and self.relay.process.poll() is None:
@@ -280,6 +292,7 @@ class Crash:
             "killed": dict(self.killed),
             "acknowledged": self.acknowledgements,
             "submissions": self.submissions,
+            "refused_while_stopping": self.refused_at_stop,
             "deliveries": distinct,
             # The kill came between the recipient's 2.04 and the relay's forgetting: at least once on every hop.
             "delivered_again": taken - distinct,
@@ -298,12 +311,12 @@ class Crash:
         if self.anew:
             raise lab.Violation(f"{self.anew} envelopes came again after they were taken")
         if self.violation:
-            raise lab.Violation(self.violation)
+            raise lab.Violation(f"{self.violation}\nthe relay said: {self.relay_said}")
 
 
 def raise_later(crash, text):
     """Remembers the first violation; it is found where a callback cannot throw."""
-    crash.violation = crash.violation or text
+    crash.violation = crash.violation or f"round {crash.number} ({crash.how}): {text}"
 
 
 async def run(options, folder):
