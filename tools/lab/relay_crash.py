@@ -83,6 +83,7 @@ class Recipient:
 class Crash:
     def __init__(self, options, folder):
         self.seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
+        lab.note(f"seed {self.seed}")
         self.draw = random.Random(self.seed)
         self.rounds = options.rounds
         names = [f"recipient{index}" for index in range(RECIPIENTS)]

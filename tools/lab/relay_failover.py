@@ -120,18 +120,22 @@ class Endpoint:
         self.folder = lab_.folder / name
         self.folder.mkdir()
         self.config = self.folder / "endpoint.yaml"
-        demo = lab_.demo
-        urls = json.dumps([f"coaps+tcp://{lab_.network.addresses[relay]}:{PORT}" for relay in lab_.relays])
+        self.out, self.err = self.folder / "out", self.folder / "err"
+        self.configure(lab_.relays)
+
+    def configure(self, relays):
+        """Writes the configuration, with the relays in this order: the first that works is sent through."""
+        demo = self.lab.demo
+        urls = json.dumps([self.lab.url(relay) for relay in relays])
         self.relay_section = (
             f"relay: {{urls: {urls}, certificate: {demo}/relay.pem, answer-seconds: {ANSWER}, penalty-seconds: {PENALTY}, "
             f"connect-seconds: {CONNECT}, longest-wait-seconds: {LONGEST_WAIT}, ping-seconds: {PING}}}\n"
         )
         self.config.write_text(
-            f"identity: {demo}/{name}.pem\n"
-            f"group: {{oracle: {demo}/oracle.pem, peer-record: {demo}/peer-record-{name}.cose}}\n"
+            f"identity: {demo}/{self.name}.pem\n"
+            f"group: {{oracle: {demo}/oracle.pem, peer-record: {demo}/peer-record-{self.name}.cose}}\n"
             f"state: {self.folder}/state\n" + self.relay_section
         )
-        self.out, self.err = self.folder / "out", self.folder / "err"
 
     def follow(self):
         self.run(["receive", "--config", self.config, "--follow", "--json"])
@@ -245,6 +249,16 @@ class Failover:
         self.results.append({"state": state, "slowest_s": round(max(times), 2), "bound_s": bound})
         lab.note(f"{state}: {len(times)} messages with receipts, the slowest in {max(times):.1f} s (bound {bound:g} s)")
 
+    async def prefer(self, relays):
+        """Both start anew, with the relays in this order."""
+        self.follower.stop()
+        ups = {name: self.follower.ups(self.home.url(name)) for name in relays}
+        for endpoint in (self.phone, self.follower):
+            endpoint.configure(relays)
+        self.follower.follow()
+        for name in relays:
+            await self.connected(name, ups[name], f"{relays[0]} is the first")
+
     async def connected(self, name, ups, what):
         """Waits until the follower has one more session with a relay than before."""
         # The wait between two attempts, one attempt that is still on its way into a black hole, and the one that works.
@@ -257,13 +271,11 @@ class Failover:
         home, network = self.home, self.home.network
         for relay in home.processes.values():
             await relay.start()
-        self.follower.follow()
-        for name in home.relays:
-            await self.connected(name, 0, "at the start")
+        await self.prefer(home.relays)
         await self.traffic("both relays", MARGIN)
-        stuck = []
-        for name in home.relays:
+        for name, other in (home.relays, home.relays[::-1]):
             relay = home.processes[name]
+            await self.prefer([name, other])
             ups = self.follower.ups(home.url(name))
             relay.stop()
             await self.traffic(f"{name} stopped", CONNECT + MARGIN)
@@ -274,14 +286,18 @@ class Failover:
             self.follower.stop()
             text = f"held while {name} vanishes"
             self.said.append(text)
-            stuck.append(text)
+            # By this relay alone: of two, the one whose session is open sooner would take it.
+            self.phone.configure([name])
             await self.phone.send("gateway", text, wait=False)
+            self.phone.configure([name, other])
             network.black_hole(name, True)
-            network_up = home.relays[1 - home.relays.index(name)]
-            ups = self.follower.ups(home.url(network_up))
+            ups = self.follower.ups(home.url(other))
             self.follower.follow()
-            await self.connected(network_up, ups, f"{name} black-holed from the start")
+            await self.connected(other, ups, f"{name} black-holed from the start")
             await self.traffic(f"{name} black-holed from the start", CONNECT + ANSWER + MARGIN)
+            held = relay.status()["heldMessages"]
+            if held != 1:
+                raise lab.Violation(f"{name} holds {held} messages, and not the one that it has custody of")
             ups = self.follower.ups(home.url(name))
             network.black_hole(name, False)
             await self.connected(name, ups, f"{name} reachable again")
@@ -426,9 +442,9 @@ class Ports:
         )
         return config if checked.returncode == 0 else None
 
-    async def scanned(self, target):
+    async def scanned(self, target, source):
         process = await asyncio.create_subprocess_exec(
-            *self.home.network.enter("relay1"),
+            *self.home.network.enter(source),
             sys.executable,
             str(Path(__file__).resolve()),
             "--scan",
@@ -456,9 +472,10 @@ class Ports:
         results = {}
         for target in ("phone", "gateway"):
             bound = bound_ports(home.network, target)
-            results[target] = await self.scanned(target) | {"bound": bound}
+            results[target] = await self.scanned(target, "relay1") | {"bound": bound}
             bound += [port for port in bound_ports(home.network, target) if port not in bound]
-        check = await self.scanned("relay1")
+        # Not from where it is: a connection to a port of one's own that is free may meet itself.
+        check = await self.scanned("relay1", "phone")
         if len(relay.status()["sessions"]) != 2:
             raise lab.Violation("a session was lost while the ports were scanned")
         # Both ways, so that what has no open port is known to be reachable all the same.

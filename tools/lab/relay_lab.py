@@ -51,6 +51,9 @@ def exit_code(main):
     except Violation as error:
         note(f"VIOLATION: {error}")
         return VIOLATION
+    except (Lost, TimeoutError) as error:
+        note(f"VIOLATION: {type(error).__name__} {error}")
+        return VIOLATION
     except KeyboardInterrupt:
         return CANNOT
 
