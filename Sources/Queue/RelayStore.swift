@@ -30,6 +30,8 @@ public struct MessageName: Hashable, Sendable {
 public enum RelayStoreNews: Hashable, Sendable {
   /// A served mailbox has something to ``RelayStore/list(in:after:limit:)``.
   case arrival(Mailbox)
+  /// Another relay serves this mailbox now.
+  case replaced(Mailbox)
   /// A value that is shared was set by another relay.
   case value(String, [UInt8])
   /// The store works again, or does not.
@@ -106,6 +108,13 @@ public protocol RelayStore: AnyObject {
   /// Called from any thread.
   var news: (@Sendable (RelayStoreNews) -> Void)? { get set }
 
+  /// Passes a chunk of a stream, which nobody stores, to whichever relay serves the address; does nothing where there is
+  /// no other.
+  func publishChunk(_ bytes: [UInt8], to address: Bytes32) throws(StoreError)
+
+  /// Called with each chunk that another relay passes on for a served address, on any thread.
+  var onChunk: (@Sendable (Bytes32, [UInt8]) -> Void)? { get set }
+
   /// What was refused or dropped, by reason.
   var counters: DropCounters { get }
 
@@ -115,5 +124,10 @@ public protocol RelayStore: AnyObject {
 
 extension RelayStore {
   public var isShared: Bool { false }
+  public func publishChunk(_ bytes: [UInt8], to address: Bytes32) throws(StoreError) {}
+  public var onChunk: (@Sendable (Bytes32, [UInt8]) -> Void)? {
+    get { nil }
+    set {}
+  }
   public func holders() throws(StoreError) -> Set<Mailbox>? { nil }
 }

@@ -109,6 +109,12 @@ final class RelayClientState {
       for number in submissions.keys.sorted() where submissions[number]?.link == position { again(number) }
       receive(.down(link.relay.url, reason))
       pass()
+      // Relays of a cluster serve a client one at a time.
+      if reason.contains(DropReason.sessionReplaced.name), links.contains(where: \.isUp) {
+        link.standBy()
+      } else {
+        for other in links where other !== link { other.resume() }
+      }
     case .released: penalise(position)
     case .held(let count): receive(.held(link.relay.url, count))
     case .delivery(let delivery): receive(.delivery(delivery))

@@ -10,6 +10,7 @@ final class RelayLink {
   /// Others are taken first until then.
   var penalisedUntil: Instant?
   private(set) var isUp = false
+  private(set) var isStandby = false
   private let configuration: RelayClientConfiguration
   private let eventLoop: any EventLoop
   private let clock: @Sendable () -> Instant
@@ -55,6 +56,21 @@ final class RelayLink {
     channel?.close(promise: nil)
     channel = nil
     handler = nil
+  }
+
+  /// Waits for ``resume()``: the relay shares its store with another one, which serves this client now.
+  func standBy() {
+    guard isRunning, !isUp else { return }
+    isStandby = true
+    reconnect?.cancel()
+    reconnect = nil
+  }
+
+  /// Connects again, if it stood by.
+  func resume() {
+    guard isStandby else { return }
+    isStandby = false
+    if isRunning, channel == nil, reconnect == nil { connect() }
   }
 
   private func connect() {
@@ -119,7 +135,6 @@ final class RelayLink {
     isUp = false
     handler = nil
     channel = nil
-    report(.down(reason))
     // Between half and all of it, so that the clients of a relay that was gone do not come back at once.
     let next = wait * Double.random(in: 0.5...1)
     wait = min(wait * 2, configuration.longestWait)
@@ -128,6 +143,7 @@ final class RelayLink {
       bound.value.reconnect = nil
       bound.value.connect()
     }
+    report(.down(reason))
   }
 
   // MARK: TLS

@@ -230,6 +230,7 @@ final class NATSDelivery: Sendable {
         let answer = try? link.parse(message, of: request)
         if let current = answer?.config?.deliverSubject, current != subject {
           forget(mailbox)
+          events.news(.replaced(mailbox))
           continue
         }
         state.withLock { $0.served[mailbox]?.isContested = false }

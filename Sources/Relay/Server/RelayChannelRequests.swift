@@ -170,18 +170,27 @@ extension RelayChannelHandler {
   /// Passes a chunk to those of its recipients who are connected, and to nobody later.
   private func forward(_ admitted: RelayDirectory.Admitted, _ ticket: RelayTicket) {
     guard let peer else { return }
-    let peers = admitted.route.recipients.compactMap { shared.registry.peer($0.address) }
+    var peers: [RelayPeer] = []
+    var elsewhere: [Address] = []
+    for recipient in admitted.route.recipients {
+      if let known = shared.registry.peer(recipient.address) {
+        peers.append(known)
+      } else if shared.isCluster {
+        elsewhere.append(recipient.address)
+      }
+    }
     var wantsAnswer = true
     if case .token(_, let noResponse) = ticket.request { wantsAnswer = noResponse & 2 == 0 }
-    guard !peers.isEmpty else { return refuse(ticket, .recipientNotConnected) }
+    guard peers.count + elsewhere.count > 0 else { return refuse(ticket, .recipientNotConnected) }
     var credit: RelayChunkCredit?
     if wantsAnswer {
       let clients = admitted.route.recipients.map(\.address)
-      credit = RelayChunkCredit(recipients: peers.count) { isTaken in
+      credit = RelayChunkCredit(recipients: peers.count + elsewhere.count) { isTaken in
         peer.tell([.answer(ticket, isTaken ? .accepted(clients) : .refused(.recipientNotConnected))])
       }
     }
     let chunk = RelayChunk(bytes: admitted.envelope.bytes, credit: credit)
     for recipient in peers { recipient.tell([.chunk(chunk)]) }
+    if !elsewhere.isEmpty { shared.inbox.put(.chunk(chunk, elsewhere)) }
   }
 }

@@ -55,6 +55,10 @@ final class RelayEngine<Store: RelayStore> {
     self.logger = logger
     self.clock = clock
     core.store.news = { [inbox] in inbox.put(.news($0)) }
+    core.store.onChunk = { [registry] address, bytes in
+      guard let address = Address(address), let peer = registry.peer(address) else { return }
+      peer.tell([.chunk(RelayChunk(bytes: bytes, credit: nil))])
+    }
   }
 
   /// Runs until it is told to stop; what was put before that is done.
@@ -149,6 +153,14 @@ final class RelayEngine<Store: RelayStore> {
       replies[peer, default: []].append(.held(exchange, count))
     case .rejected(let name, let reason, let peer): reject(name, reason, peer)
     case .news(let news): take(news)
+    case .chunk(let chunk, let addresses):
+      for address in addresses {
+        do throws(StoreError) {
+          try core.store.publishChunk(chunk.bytes, to: address.opaque)
+          // Nobody can say whether it is taken there; who has it comes back as an answer to nothing.
+          chunk.credit?.taken()
+        } catch { chunk.credit?.failed() }
+      }
     case .status(let reply): reply(status())
     case .backup(let path, let reply):
       do throws(StoreError) {
@@ -163,6 +175,7 @@ final class RelayEngine<Store: RelayStore> {
   private func take(_ news: RelayStoreNews) {
     switch news {
     case .arrival(let mailbox): wake(mailbox)
+    case .replaced(let mailbox): if let peer = served[mailbox]?.peer { withdraw(mailbox, from: peer) }
     case .value(let name, let bytes): if core.adopt(accessList: name, bytes) { obey() }
     case .availability(let isAvailable):
       note(available: isAvailable)

@@ -20,6 +20,8 @@ enum RelayWork: Sendable {
   /// The client refuses for good.
   case rejected(MessageName, DropReason, RelayPeer)
   case news(RelayStoreNews)
+  /// A chunk for addresses that other relays of the cluster may serve.
+  case chunk(RelayChunk, [Address])
   case status(@Sendable (RelayStatus) -> Void)
   case backup(String, @Sendable (StoreError?) -> Void)
   case stop

@@ -47,7 +47,7 @@ public final class RelayServer: Sendable {
     shared = RelayShared(
       identity: core.identity, members: RelayMembers(core.members), registry: RelayRegistry(),
       inbox: RelayInbox(maximumBytes: configuration.limits.waitingBytesOfAll), metrics: metrics,
-      limits: configuration.limits, logger: logger, clock: clock)
+      limits: configuration.limits, logger: logger, clock: clock, isCluster: core.store.isShared)
     engineEnd = group.any().makePromise(of: Void.self)
     let engine = RelayEngine(
       core, inbox: shared.inbox, members: shared.members, registry: shared.registry, metrics: metrics,

@@ -11,10 +11,12 @@ final class RelayShared: Sendable {
   let limits: RelayServerLimits
   let logger: Logger
   let clock: @Sendable () -> Instant
+  /// Whether other relays may serve whom this one does not.
+  let isCluster: Bool
 
   init(
     identity: RelayIdentity, members: RelayMembers, registry: RelayRegistry, inbox: RelayInbox, metrics: RelayMetrics,
-    limits: RelayServerLimits, logger: Logger, clock: @escaping @Sendable () -> Instant
+    limits: RelayServerLimits, logger: Logger, clock: @escaping @Sendable () -> Instant, isCluster: Bool
   ) {
     self.identity = identity
     self.members = members
@@ -24,5 +26,6 @@ final class RelayShared: Sendable {
     self.limits = limits
     self.logger = logger
     self.clock = clock
+    self.isCluster = isCluster
   }
 }

@@ -65,6 +65,14 @@ struct RelayRunCommand: AsyncParsableCommand {
       return handler
     }
     let logger = Logger(label: "pangate")
+    if var nats = configuration.nats {
+      nats.limits = configuration.queues
+      nats.window = configuration.server.limits.window
+      let store: NATSRelayStore
+      do { store = try NATSRelayStore(nats) } catch { throw Failure.cannotStart(error.description) }
+      let core = try configuration.core(store, now: clock.now)
+      return try await run(configuration, core, clock: clock, logger: logger)
+    }
     guard let state = configuration.state else { return }
     let store: SQLiteStore
     do { store = try SQLiteStore(directory: state, maximumBytes: configuration.maximumBytes) } catch {

@@ -18,6 +18,7 @@ struct RelayConfigurationFile {
   var limits = RelayLimits()
   var queues = QueueLimits()
   var state: String?
+  var nats: NATSRelayStore.Configuration?
   var maximumBytes: Int?
   var control: String?
   var metricsPort: Int?
@@ -66,9 +67,28 @@ struct RelayConfigurationFile {
   }
 
   private mutating func readNATS(_ store: ConfigSection) throws {
-    guard state != nil else {
-      throw store.error("state", "is missing: the directory of the relay's database")
+    guard let section = try store.section("nats") else {
+      guard state != nil else {
+        throw store.error("state", "is missing: the directory of the relay's database; or 'nats', for a cluster")
+      }
+      return
     }
+    guard state == nil else { throw store.error("nats", "and 'state' exclude each other") }
+    var nats = NATSRelayStore.Configuration()
+    nats.servers = try section.texts("servers")
+    guard !nats.servers.isEmpty else {
+      throw section.error("servers", "is missing: for example [nats://127.0.0.1:4222]")
+    }
+    if let prefix = try section.text("prefix") { nats.prefix = prefix }
+    if let replicas = try section.integer("replicas", in: 1...5) { nats.replicas = replicas }
+    nats.credentialsFile = try section.path("credentials")
+    nats.authoritiesFile = try section.path("authorities")
+    nats.certificateFile = try section.path("certificate")
+    nats.keyFile = try section.path("key")
+    if let seconds = try section.integer("timeout-seconds", in: 1...600) { nats.timeout = .seconds(seconds) }
+    if let seconds = try section.integer("connect-seconds", in: 1...600) { nats.connectTimeout = .seconds(seconds) }
+    self.nats = nats
+    try section.finish()
   }
 
   private mutating func readQueues(_ section: ConfigSection) throws {
