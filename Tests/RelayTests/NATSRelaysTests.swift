@@ -155,7 +155,7 @@ import Wire
     #expect(try two.usage(of: Mailbox(.mailbox, address(9))).messages == 6)
   }
 
-  @Test func twoReportsAboutOneMessageAreStoredOnce() throws {
+  @Test func ofTwoReportsAboutOneMessageOneStays() throws {
     let (one, two) = (try server.store(), try server.store())
     let sender = Mailbox(.mailbox, address(1))
     _ = try one.put([.sent(deposit(1, expires: 5), to: a)])

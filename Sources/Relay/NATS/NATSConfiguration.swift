@@ -31,8 +31,6 @@ extension NATSRelayStore {
     public var limits: QueueLimits
     /// Mail older than this is dropped by the servers, and nobody is told; `nil` for never.
     public var maximumAge: Duration?
-    /// For how long a message that is published again is recognised even though its replay record was not written.
-    public var duplicateWindow: Duration
     /// For how long replay records are kept. A record takes the servers about 200 bytes of memory.
     public var replayAge: Duration
 
@@ -47,7 +45,7 @@ extension NATSRelayStore {
       servers: [String] = ["nats://127.0.0.1:4222"], prefix: String = "pangate", replicas: Int = 1,
       timeout: Duration = .seconds(5), connectTimeout: Duration = .seconds(10), reconnectWait: Duration = .seconds(1),
       limits: QueueLimits = QueueLimits(total: Usage(messages: 2_000_000, bytes: 4 << 30)), maximumAge: Duration? = nil,
-      duplicateWindow: Duration = .seconds(600), replayAge: Duration = .seconds(8 * 86_400), window: Int = 64,
+      replayAge: Duration = .seconds(8 * 86_400), window: Int = 64,
       heartbeat: Duration = .seconds(5), sweepInterval: Duration = .seconds(600)
     ) {
       self.servers = servers
@@ -58,7 +56,6 @@ extension NATSRelayStore {
       self.reconnectWait = reconnectWait
       self.limits = limits
       self.maximumAge = maximumAge
-      self.duplicateWindow = duplicateWindow
       self.replayAge = replayAge
       self.window = window
       self.heartbeat = heartbeat
@@ -88,9 +85,8 @@ extension NATSRelayStore.Configuration {
     try require(window > 0, "window must be at least 1")
     try require(limits.mailbox.messages > 0, "a mailbox must hold at least 1 message")
     try require(heartbeat >= .milliseconds(100), "heartbeat must be at least 100 ms")
-    try require(duplicateWindow >= .milliseconds(100), "duplicate window must be at least 100 ms")
-    try require(replayAge >= duplicateWindow, "replay records must be kept for the duplicate window at least")
-    if let maximumAge { try require(maximumAge >= duplicateWindow, "mail must be kept for the duplicate window") }
+    try require(replayAge >= .seconds(1), "replay records must be kept for a second at least")
+    if let maximumAge { try require(maximumAge >= .seconds(1), "mail must be kept for a second at least") }
   }
 
   func connectionOptions(name: String) -> NATSConnectionOptions {

@@ -4,8 +4,6 @@ enum NATSHeader: String, Sendable {
   case deposit = "Pangate-Deposit"
   /// Which relay wrote a value.
   case relay = "Pangate-Relay"
-  /// Makes a message that is published again be stored once.
-  case messageID = "Nats-Msg-Id"
   /// Stores a message only if the last one with its subject is this; 0 for none.
   case expectedLastSubjectSequence = "Nats-Expected-Last-Subject-Sequence"
   /// Of a stored message that was asked for.

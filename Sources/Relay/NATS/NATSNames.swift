@@ -39,8 +39,11 @@ struct NATSNames: Sendable {
 
   /// Mail of no consequence has a subject of its own: what is full is counted by subject, and there the oldest gives way.
   func mail(_ mailbox: Mailbox, class protectionClass: UInt8) -> String {
-    "\(prefix).mail.\(token(mailbox)).\(protectionClass == 0 ? "spare" : "kept")"
+    "\(prefix).mail.\(token(mailbox)).\(protectionClass == 0 ? NATSNames.spare : "kept")"
   }
+
+  /// The end of a subject where the oldest gives way.
+  static let spare = "spare"
 
   func mail(_ mailbox: Mailbox) -> String { "\(prefix).mail.\(token(mailbox)).*" }
 
@@ -51,9 +54,7 @@ struct NATSNames: Sendable {
     return mailbox(token: tokens[2])
   }
 
-  func seen(_ scope: ReplayScope, _ sender: Bytes32, _ seq: UInt64) -> String {
-    "\(prefix).seen.\(scope.rawValue).\(sender).\(seq)"
-  }
+  func seen(_ key: ReplayKey) -> String { "\(prefix).seen.\(key.scope.rawValue).\(key.sender).\(key.seq)" }
 
   func counter(_ name: String) -> String { "\(prefix).counter.\(escaped(name))" }
   func value(_ name: String) -> String { "$KV.\(prefix).\(escaped(name))" }

@@ -7,7 +7,7 @@ import Wire
 /// Used by one thread, whose calls block for a round trip or a few; ``news`` and ``onChunk`` are called on threads of the
 /// client library and must return soon, without calling the store. What returned without an error is stored by a quorum
 /// of ``Configuration/replicas`` servers. A single server acknowledges what its operating system has: that outlives
-/// the server's process, while what was written in its last `sync_interval` may be lost with the machine's power.
+/// the server's process, while what came in the last minutes may be lost with the machine's power.
 ///
 /// What differs from a store on one machine:
 ///
@@ -21,15 +21,15 @@ import Wire
 /// - Replay records are kept for ``Configuration/replayAge`` and not by number: a message that is replayed later counts as
 ///   new, which the relay's limit on the age of messages must prevent.
 /// - A message that was stored, and whose replay record was not because the relay or the servers failed in between, is not
-///   acknowledged. When its sender tries again within ``Configuration/duplicateWindow`` it is recognised by its
-///   `Nats-Msg-Id`; later, or if servers have restarted and a recipient has confirmed it already, it is delivered again,
-///   and recipients recognise it by sender and sequence number.
+///   acknowledged. When its sender tries again at the same relay it is stored once; at another it is delivered again, and
+///   recipients recognise it by sender and sequence number.
 /// - A server writes down what was removed some seconds later: what was confirmed shortly before a single one crashed may
 ///   be delivered again.
 /// - After ``RelayStoreNews/availability(_:)`` says true, messages with lower numbers than the last listed one may arrive:
 ///   those whose delivery was lost with the connection.
 /// - What expires is found when this relay took it in, when it has arrived here, and by looking through everything held
-///   every ``Configuration/sweepInterval``. Two relays that find the same message make two reports, of which one is stored.
+///   every ``Configuration/sweepInterval``. Of two relays that find the same message, the one that does not remove it
+///   withdraws its report.
 /// - ``usage(of:)`` counts messages; bytes are estimated from the average of all.
 public final class NATSRelayStore: RelayStore {
   public let configuration: Configuration
@@ -47,6 +47,10 @@ public final class NATSRelayStore: RelayStore {
   var lastExpiry: Instant?
   var sweepBegan: Instant?
   var sweepIsBusy = false
+  /// What earlier tries have stored.
+  var unrecorded: [ReplayKey: Unrecorded] = [:]
+  /// Subjects that refused a message and had no room since.
+  var fullSubjects: Set<String> = []
   public internal(set) var counters = DropCounters()
 
   /// Connects, and creates the streams that are not there yet.
@@ -180,10 +184,16 @@ public final class NATSRelayStore: RelayStore {
       let subject = found?.headers[.subject]
       if subject.flatMap({ names.mailbox(subject: $0) }) != name.mailbox { foreign.insert(name) }
     }
-    let known = messages.filter { !foreign.contains($0) }
-    try link.delete(known.map(\.number), from: names.mail)
-    for name in known { expiring[name.number] = nil }
-    delivery.remove(known)
+    try remove(messages.filter { !foreign.contains($0) })
+  }
+
+  /// Removes messages that are in these mailboxes, if anywhere, and says of each whether it was.
+  @discardableResult
+  func remove(_ messages: [MessageName]) throws(StoreError) -> [Bool] {
+    let removed = try link.delete(messages.map(\.number), from: names.mail)
+    for name in messages { expiring[name.number] = nil }
+    delivery.remove(messages)
+    return removed
   }
 
   // MARK: Removing

@@ -20,7 +20,7 @@ extension NATSRelayStore {
     let due = expiring.filter { $0.value.expires <= now }
       .sorted { ($0.value.expires, $0.key) < ($1.value.expires, $1.key) }.prefix(max(0, limit))
     guard !due.isEmpty else { return [] }
-    var expired: [HeldMessage] = []
+    var expired: [(message: HeldMessage, reports: [UInt64])] = []
     for (entry, found) in zip(due, try link.messages(due.map(\.key), of: names.mail)) {
       let (number, mailbox) = (entry.key, entry.value.mailbox)
       // Not there: confirmed somewhere.
@@ -29,12 +29,14 @@ extension NATSRelayStore {
         continue
       }
       let message = HeldMessage(mailbox: mailbox, number: number, deposit: deposit)
-      if let answer = try report(message) { try put(report: answer, about: message) }
-      expired.append(message)
+      expired.append((message, try report(message).map { answer throws(StoreError) in try store(answer) } ?? []))
     }
-    try confirm(expired.map { MessageName($0.mailbox, $0.number) })
-    counters.count(.envelopeExpired, times: UInt64(expired.count))
-    return expired
+    let removed = try remove(expired.map { MessageName($0.message.mailbox, $0.message.number) })
+    // Another relay was faster, with a report of its own, or a recipient was.
+    let others = zip(expired, removed).filter { !$1 }.flatMap { $0.0.reports }
+    try link.delete(others, from: names.mail)
+    counters.count(.envelopeExpired, times: UInt64(removed.count { $0 }))
+    return zip(expired, removed).filter { $1 }.map(\.0.message)
   }
 
   public func nextExpiry() throws(StoreError) -> Instant? {
@@ -64,7 +66,7 @@ extension NATSRelayStore {
   }
 
   func track(_ copy: Copy, _ deposit: Deposit) {
-    guard case .stored(let number, _) = copy.result else { return }
+    guard let number = copy.number else { return }
     track(number, copy.mailbox, expires: deposit.expires)
   }
 

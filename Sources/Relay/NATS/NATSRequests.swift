@@ -19,7 +19,6 @@ struct NATSStreamConfiguration: Codable, Sendable {
   var maxBytes = -1
   var maxMsgsPerSubject = -1
   var maxAge: Int64 = 0
-  var duplicateWindow: Int64
   var allowRollupHdrs = false
   var denyDelete = false
   var allowDirect = true
@@ -95,7 +94,6 @@ struct NATSAnswer: Codable, Sendable {
   var error: Failure?
   /// Of a message that was stored.
   var seq: UInt64?
-  var duplicate: Bool?
   /// Of a stream.
   var state: State?
   /// How many subjects there are in all, of which an answer holds so many.
@@ -204,17 +202,20 @@ extension NATSLink {
     return answer
   }
 
-  /// Removes messages of a stream; those that are not there any more count as removed.
-  func delete(_ numbers: [UInt64], from stream: String) throws(StoreError) {
+  /// Removes messages of a stream, and says of each whether it was there.
+  @discardableResult
+  func delete(_ numbers: [UInt64], from stream: String) throws(StoreError) -> [Bool] {
     let requests = numbers.map { NATSRequest(api: "STREAM.MSG.DELETE.\(stream)", NATSDeleteRequest(seq: $0)) }
+    var removed: [Bool] = []
     for (request, message) in zip(requests, try exchange(requests)) {
-      guard let failure = try parse(message, of: request).error else { continue }
-      // An older error for a message that is not there has the code of any failed deletion.
-      let isGone =
-        failure.isNotFound
-        || failure.errCode == NATSErrorCode.deletionFailed && failure.description?.contains("not found") == true
+      let failure = try parse(message, of: request).error
+      removed.append(failure == nil)
+      // A message that is not there any more has its own code, or that of any failed deletion.
+      guard let failure, !failure.isNotFound else { continue }
+      let isGone = failure.errCode == NATSErrorCode.deletionFailed && failure.description == "no message found"
       guard isGone else { throw failure.storeError(request.subject) }
     }
+    return removed
   }
 
   /// Messages of a stream by number, from whichever server is nearest: it may not know yet what was stored last.

@@ -6,10 +6,8 @@ struct NATSStreams: Sendable {
   private let streams: [NATSStreamConfiguration]
 
   init(_ configuration: NATSRelayStore.Configuration, _ names: NATSNames) {
-    let window = configuration.duplicateWindow.wholeNanoseconds
     func stream(_ name: String, _ subject: String) -> NATSStreamConfiguration {
-      NATSStreamConfiguration(
-        name: name, subjects: [subject], numReplicas: configuration.replicas, duplicateWindow: window)
+      NATSStreamConfiguration(name: name, subjects: [subject], numReplicas: configuration.replicas)
     }
     // Not a work queue: its messages would leave when a consumer acknowledges them, and that consumer would have to be
     // replicated, one for each mailbox. Here consumers may be lost, and whoever confirms a message removes it.
