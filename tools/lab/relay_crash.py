@@ -99,6 +99,7 @@ class Crash:
         queue = "queue: {messages-per-mailbox: 10000000, bytes-per-mailbox: 17179869184}\n"
         self.relay = lab.Relay(lab.program(options), self.group, folder / "relay", [f"{self.scheme}://127.0.0.1:0"], queue)
         self.acknowledgements = 0
+        self.missing_at_end, self.anew = [], 0
         self.submissions = 0
         self.killed = collections.Counter()
         self.starts = []
@@ -236,10 +237,11 @@ class Crash:
         held = self.relay.status()["heldMessages"]
         if held and not self.missing_at_end:
             raise lab.Violation(f"{held} messages are held after everything was taken")
-        taken = [recipient.taken.copy() for recipient in self.recipients]
-        await self.repeat()
-        anew = sum((recipient.taken - before).total() for recipient, before in zip(self.recipients, taken))
-        self.anew = anew - SENDERS * RECIPIENTS
+        if not self.missing_at_end:
+            taken = [recipient.taken.copy() for recipient in self.recipients]
+            await self.repeat()
+            anew = sum((recipient.taken - before).total() for recipient, before in zip(self.recipients, taken))
+            self.anew = anew - SENDERS * RECIPIENTS
         self.relay.stop()
         await asyncio.gather(*tasks)
 

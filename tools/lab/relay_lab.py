@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -43,6 +44,8 @@ def note(text):
 
 def exit_code(main):
     """Runs `main` and returns the exit code that its end stands for."""
+    # What was begun is ended then, too: processes, name spaces, directories.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(CANNOT))
     try:
         return main() or FINE
     except CannotRun as error:
@@ -543,7 +546,7 @@ class Relay:
 @contextlib.contextmanager
 def work_folder(keep=False):
     """A directory for one run. On the disk: what is tested is what was written there."""
-    folder = Path(tempfile.mkdtemp(prefix="pangate-relay-"))
+    folder = Path(tempfile.mkdtemp(prefix="relay-lab-"))
     try:
         yield folder
     finally:
