@@ -179,7 +179,12 @@ final class RelayEngine<Store: RelayStore> {
     case .value(let name, let bytes): if core.adopt(accessList: name, bytes) { obey() }
     case .availability(let isAvailable):
       note(available: isAvailable)
-      if isAvailable { for mailbox in served.keys { wake(mailbox) } }
+      guard isAvailable else { return }
+      // What was lost with the connection may come with lower numbers than the last.
+      for mailbox in Array(served.keys) {
+        served[mailbox]?.cursor = 0
+        wake(mailbox)
+      }
     }
   }
 
@@ -313,18 +318,23 @@ final class RelayEngine<Store: RelayStore> {
       let limit = min(16, limits.window - client.inFlight.count)
       let messages: [HeldMessage]
       do throws(StoreError) {
-        messages = try core.pending(address, after: state.cursor, limit: limit, now: now)
+        messages = try core.pending(address, after: state.cursor, limit: limit + client.inFlight.count, now: now)
       } catch {
         return note(available: false, error)
       }
       clients[peer]?.waiting.removeFirst()
       var sent = 0
       for message in messages {
+        // Listed again from the beginning, perhaps.
+        guard client.inFlight[MessageName(mailbox, message.number)] == nil else {
+          sent += 1
+          continue
+        }
         guard let client = clients[peer], hasRoom(client, for: message) else { break }
         send(message, to: peer)
         sent += 1
       }
-      if messages.count < limit && sent == messages.count {
+      if messages.count < limit + client.inFlight.count && sent == messages.count {
         served[mailbox]?.hasBacklog = false
       } else {
         // The next mailbox gets its turn first.
