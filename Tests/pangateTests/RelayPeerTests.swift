@@ -88,7 +88,7 @@ struct RelayPeerTests {
         message-seconds: 2
         silent-seconds: 2
         ping-seconds: 2
-        envelopes-per-second: 100
+        envelopes-per-second: 10
         envelopes-in-burst: 200
       """)
     let lines = try home.run("relay_bad_input.py", ["--pid", "\(home.processIdentifier)"] + home.urls)

@@ -4,7 +4,7 @@ good client is served all the while and afterwards.
     relay_bad_input.py [--ca FILE] [--pid PID] [--only WORD] URL...
 
 The relay's configuration must have these limits: handshake-seconds 4; message-seconds, silent-seconds and ping-seconds
-2; connections-per-address 64, envelopes-per-second 100, envelopes-in-burst 200. The URLs are one for each scheme.
+2; connections-per-address 64, envelopes-per-second 10, envelopes-in-burst 200. The URLs are one for each scheme.
 Prints one JSON object a line. Exits with 1 if the relay did not behave. It shares no code with Pangate."""
 
 import argparse
@@ -1024,7 +1024,8 @@ def main():
             )
             case(
                 together, "a body that never ends", http_endless,
-                b"POST / HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n", b"400\r\n" + bytes(1024) + b"\r\n",
+                b"POST / HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n",
+                b"400\r\n" + bytes(1024) + b"\r\n",
             )  # fmt: skip
             case(
                 together, "a head, a byte now and then", drip, b"GET /.well-known/coap HTTP/1.1\r\nHost: x" + b"x" * 100
