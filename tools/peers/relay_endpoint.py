@@ -1,5 +1,5 @@
-"""An endpoint of a relay, written from the documentation alone (the design and Docs/envelope.cddl): CoAP over TCP, TLS and
-WebSockets by aiocoap, COSE by cwt, CBOR by cbor2, signatures by cryptography. It shares no code with Pangate.
+"""An endpoint of a relay, written from the documentation alone (the design and Docs/envelope.cddl): CoAP over TCP, TLS
+and WebSockets by aiocoap, COSE by cwt, CBOR by cbor2, signatures by cryptography. It shares no code with Pangate.
 
     relay_endpoint.py tls FOLDER                a CA and a certificate for localhost: ca.pem, relay.pem, relay.key
     relay_endpoint.py check URL...              every rule of the relay, over each URL
@@ -348,7 +348,9 @@ class Report:
         why = reason(response)
         code = text(response)
         # What CoAP itself refuses says all in its code.
-        good = code in codes and (response.code.is_successful() or code in ("4.02", "4.04", "4.05", "4.15") or bool(why))
+        good = code in codes and (
+            response.code.is_successful() or code in ("4.02", "4.04", "4.05", "4.15") or bool(why)
+        )
         self.note(what, good, answer=code, expected=None if good else " or ".join(codes), reason=why)
 
 
@@ -357,8 +359,8 @@ class Home:
 
     def __init__(self, folder, ca):
         self.folder, self.ca = pathlib.Path(folder), ca
-        for name in ("owner", "gateway", "phone2", "lock", "rain", "occupancy", "oracle", "relay"):
-            setattr(self, name, Identity.load(name, folder))
+        for path in self.folder.glob("*.pem"):
+            setattr(self, path.stem, Identity.load(path.stem, folder))
         self.stranger = Identity.stranger()
 
     async def connect(self, url, identity):
@@ -433,7 +435,9 @@ async def check_session(report, home, url):
     report.answer(
         "session for a mailbox that it does not host", await owner.session(await owner.hello(), [home.lock]), "4.03"
     )
-    report.answer("envelope after refused sessions", await owner.post(envelope(home.owner, [home.gateway], b"x")), "4.01")
+    report.answer(
+        "envelope after refused sessions", await owner.post(envelope(home.owner, [home.gateway], b"x")), "4.01"
+    )
     report.answer("session", await owner.session(await owner.hello()), "2.01")
     report.answer("second session on one connection", await owner.session(await owner.hello()), "4.01")
     return owner
@@ -454,7 +458,9 @@ async def check_submission(report, home, owner, gateway):
     report.note("auth-only envelope is readable", opened.content == b"auth-only")
     sealed = envelope(home.owner, to, b"a secret", cls=2)
     opened = Opened(await delivered("confidential envelope", sealed), home.owner, home.gateway)
-    report.note("confidential envelope is opened by its recipient", opened.content == b"a secret" and b"a secret" not in sealed)
+    report.note(
+        "confidential envelope is opened by its recipient", opened.content == b"a secret" and b"a secret" not in sealed
+    )
     await delivered("short addresses", envelope(home.owner, to, b"short", short=True))
     await delivered("ESP256", envelope(home.owner, to, b"esp256", alg=-9))
     await delivered("sender without a clock", envelope(home.owner, to, b"no clock", iat=None))
@@ -467,7 +473,9 @@ async def check_submission(report, home, owner, gateway):
     )
     # An ECDSA signature (r, s) is as good as (r, n - s), so it must not make a new message of an old one.
     s = int.from_bytes(data[-32:], "big")
-    report.answer("other form of the signature", await owner.post(data[:-32] + (ORDER - s).to_bytes(32, "big")), "2.04", "4.09")
+    report.answer(
+        "other form of the signature", await owner.post(data[:-32] + (ORDER - s).to_bytes(32, "big")), "2.04", "4.09"
+    )
     # Nothing of the last three came: this is next.
     await delivered("after replays, one more", envelope(home.owner, to, b"next"))
 
@@ -554,7 +562,9 @@ async def check_delivery(report, home, owner, gateway, url):
     gateway.answers = [Message(code=aiocoap.SERVICE_UNAVAILABLE, max_age=1)]
     later = envelope(home.owner, to, b"later")
     report.answer("recipient answers 5.03", await owner.post(later), "2.04")
-    report.note("recipient answers 5.03: it comes again", [await gateway.next(), await gateway.next()] == [later, later])
+    report.note(
+        "recipient answers 5.03: it comes again", [await gateway.next(), await gateway.next()] == [later, later]
+    )
 
     # One that refuses for good is not, and the sender is told by the relay.
     problem = Message(code=aiocoap.FORBIDDEN, payload=dumps({-1: "envelopeExpired"}), content_format=PROBLEM)
@@ -583,9 +593,7 @@ async def check_delivery(report, home, owner, gateway, url):
     chunk = envelope(home.owner, to, b"sealed chunk", cls=3, ext={6: [7, 0]})
     report.answer("chunk of a stream to a recipient that is away", await owner.post(chunk), "4.04")
     gateway = await home.open(url, home.gateway, [home.lock, home.rain])
-    report.note(
-        "what was held comes in order", [await gateway.next() for _ in range(4)] == [unanswered] + held
-    )
+    report.note("what was held comes in order", [await gateway.next() for _ in range(4)] == [unanswered] + held)
     chunk = envelope(home.owner, to, b"sealed chunk", cls=3, ext={6: [7, 1]})
     report.answer("chunk of a stream", await owner.post(chunk), "2.04")
     report.note("chunk of a stream: forwarded", await gateway.next() == chunk)
@@ -704,7 +712,11 @@ async def send(report, home, url, arguments):
     good = got.content_format == RECEIPT and cbor2.loads(got.content) == {1: 0}
     if sent:
         good = good and got.ext.get(1) == sent.seq and got.ext.get(2) == sent.answer_hash
-    report.note("receipt", good, ext={str(key): value.hex() if isinstance(value, bytes) else value for key, value in got.ext.items()})
+    report.note(
+        "receipt",
+        good,
+        ext={str(key): value.hex() if isinstance(value, bytes) else value for key, value in got.ext.items()},
+    )
     await peer.close()
 
 
