@@ -3,14 +3,14 @@
 relay_crash.py [--pangate FILE] [--rounds N] [--seed N] [--tls] [--keep]
 
 In each round the relay is started on the same state directory, senders send again what has not been acknowledged and go on,
-and at a random moment the relay is killed: while it starts, after the n-th acknowledgement, after a random time, or while it stops.
-Each recipient is, by chance, away, or takes what it is handed, or reads it and answers nothing. After the last round all is
-collected. A violation is: an envelope that was answered 2.04 and is not delivered; a delivery that nobody sent, or altered, or to
-one whom it was not for; an envelope that was taken, acknowledged again, and then delivered anew; anything but 2.04 as an answer,
-or 5.03 of a relay that stops; a relay that does not start again.
+and at a random moment the relay is killed: while it starts, after the n-th acknowledgement, after a random time, or while
+it stops. Each recipient is, by chance, away, or takes what it is handed, or reads it and answers nothing. After the last
+round all is collected. A violation is: an envelope that was answered 2.04 and is not delivered; a delivery that nobody
+sent, or altered, or to one whom it was not for; an envelope that was taken, acknowledged again, and then delivered anew;
+anything but 2.04 as an answer, or 5.03 of a relay that stops; a relay that does not start again.
 
-kill -9 takes the process and leaves the machine: that what was written survives a loss of power, too, is the business of the
-tests of the store. Prints a JSON summary; exit code 1 on a violation.
+kill -9 takes the process and leaves the machine: that what was written survives a loss of power, too, is the business of
+the tests of the store. Prints a JSON summary; exit code 1 on a violation.
 """
 
 import argparse

@@ -5,11 +5,12 @@ relay_failover.py [--pangate FILE] [--sends N] [--only failover|ports]
 Needs root and iproute2. Each party has a name space of its own behind a router, which forwards IPv4; a relay is black-holed by
 two rules of the router that drop, without a word, what goes to it and what comes from it.
 
-failover  A phone sends (`pangate send --wait`) to an endpoint at the gateway's place, with the gateway's identity, that follows
-          (`pangate receive --follow`); both have two relays in their configuration, which have only their identity in common. One relay is stopped, comes back, is
-          black-holed, comes back, is killed; then the same with the other. Every message has to be answered by the recipient's
-          signed receipt within a bound made of answer-seconds, connect-seconds and a margin, each is received once, and what
-          a black-holed relay held arrives when it is back.
+failover  A phone sends (`pangate send --wait`) to an endpoint at the gateway's place, with the gateway's identity, that
+          follows (`pangate receive --follow`); both have two relays in their configuration, which have only their
+          identity in common. One relay is stopped, comes back, is black-holed, comes back, is killed; then the same
+          with the other. Every message has to be answered by the recipient's signed receipt within a bound made of
+          answer-seconds, connect-seconds and a margin, each is received once, and what a black-holed relay held arrives
+          when it is back.
 ports     A phone, a gateway and a relay. Every TCP port of phone and gateway is tried from the relay's name space, and
           /proc/net of both is read: nothing listens, nothing is bound, while both have a session and messages go both ways. As
           a check of the check, the same scan of the relay finds its port.

@@ -4,9 +4,9 @@ relay_soak.py [--pangate FILE] [--idle N] [--busy N] [--minutes M] [--rate R]
 
 First what an idle connection with a session costs, over TCP and over TLS: resident memory with N of them, less that before
 them, by N; each in a relay that was just started and has served some others. Then the N idle ones over TLS stay, while busy
-ones, half over TCP and half over TLS, send to each other at a moderate rate, and now and then end and come anew. A violation is:
-memory that still grows after the warm-up, the first quarter of the time; an idle connection that was ended; an envelope that
-was refused, or answered 2.04 and not delivered; messages held in the end.
+ones, half over TCP and half over TLS, send to each other at a moderate rate, and now and then end and come anew. A
+violation is: memory that still grows after the warm-up, the first quarter of the time; an idle connection that was ended;
+an envelope that was refused, or answered 2.04 and not delivered; messages held in the end.
 
 Identities are made once and kept in .build-soak, as each session needs one of its own. Prints a JSON summary.
 """
