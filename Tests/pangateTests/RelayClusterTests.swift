@@ -6,15 +6,8 @@ import Testing
 @Suite(
   "A cluster of relays",
   .enabled(if: ZEPHome.python != nil, "PANGATE_PYTHON is not set: tools/test sets it"),
-  .enabled(if: RelayClusterTests.hasServer, "nats-server is not installed (tools/setup test)"))
+  .enabled(if: ClusterServers.areAvailable, "nats-server is not installed (tools/setup test)"))
 struct RelayClusterTests {
-  /// In CI the test is never left out: there the script fails without a server.
-  static let hasServer =
-    ProcessInfo.processInfo.environment["CI"] != nil
-    || ["/usr/sbin", "/usr/bin", "/usr/local/bin"].contains {
-      FileManager.default.isExecutableFile(atPath: $0 + "/nats-server")
-    }
-
   /// What the script prints.
   private struct Summary: Decodable {
     var killed: [String: Int]
@@ -47,4 +40,13 @@ struct RelayClusterTests {
     #expect(summary.acknowledged > 100)
     #expect(summary.deliveries >= summary.acknowledged)
   }
+}
+
+enum ClusterServers {
+  /// In CI the test is never left out: there the script fails without nats-server.
+  static let areAvailable =
+    ProcessInfo.processInfo.environment["CI"] != nil
+    || ["/usr/sbin", "/usr/bin", "/usr/local/bin"].contains {
+      FileManager.default.isExecutableFile(atPath: $0 + "/nats-server")
+    }
 }
