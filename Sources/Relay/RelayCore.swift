@@ -94,22 +94,33 @@ public struct RelayCore<Store: RelayStore> {
   public mutating func pending(
     _ address: Address, after number: UInt64, limit: Int, now: Instant
   ) throws(StoreError) -> [HeldMessage] {
-    let listed = try store.list(in: address.mailbox, after: number, limit: limit)
-    guard let refused = listed.firstIndex(where: { !mayDeliver($0) }) else { return listed }
-    let members = self.members
-    let refusedOnes = listed[refused...].filter { !Self.mayDeliver($0, members) }
-    try reserve(refusedOnes.count)
-    try transaction { (self) throws(StoreError) in
-      for message in refusedOnes where message.receiptWanted {
-        try self.report(message.deposit, .rejected(.envelopeNotAllowed), now: now)
-      }
-      try self.store.confirm(refusedOnes.map { MessageName($0.mailbox, $0.number) })
+    var messages: [HeldMessage] = []
+    var last = number
+    while messages.count < limit {
+      let wanted = limit - messages.count
+      let listed = try store.list(in: address.mailbox, after: last, limit: wanted)
+      let (members, now) = (members, now)
+      let refused = listed.filter { !Self.mayDeliver($0, members) }
+      try remove(refused, now: now)
+      messages += refused.isEmpty ? listed : listed.filter { Self.mayDeliver($0, members) }
+      // Fewer than there are would look like all of them.
+      guard listed.count == wanted, let number = listed.last?.number else { break }
+      last = number
     }
-    for _ in refusedOnes { refusals.count(.senderRevoked) }
-    return listed.filter { Self.mayDeliver($0, members) }
+    return messages
   }
 
-  private func mayDeliver(_ message: HeldMessage) -> Bool { Self.mayDeliver(message, members) }
+  private mutating func remove(_ refused: [HeldMessage], now: Instant) throws(StoreError) {
+    guard !refused.isEmpty else { return }
+    try reserve(refused.count)
+    try transaction { (self) throws(StoreError) in
+      for message in refused where message.receiptWanted {
+        try self.report(message.deposit, .rejected(.envelopeNotAllowed), now: now)
+      }
+      try self.store.confirm(refused.map { MessageName($0.mailbox, $0.number) })
+    }
+    for _ in refused { refusals.count(.senderRevoked) }
+  }
 
   private static func mayDeliver(_ message: HeldMessage, _ members: RelayDirectory) -> Bool {
     guard let sender = Address(message.sender), let recipient = Address(message.mailbox.address) else { return false }

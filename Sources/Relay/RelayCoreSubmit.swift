@@ -159,8 +159,14 @@ extension RelayCore {
     let group = members.groups[position]
     let name = RelayKey.accessList(group.oracle.address)
     do throws(StoreError) {
-      // A stored list, byte for byte the same, was checked when it was stored.
-      if try store.values(withPrefix: name).first?.value == envelope.bytes { return .alreadyInCustody }
+      // A stored list, byte for byte the same, was checked when it was stored; if it is not the one that is obeyed, storing
+      // it had seemed to fail.
+      if try store.values(withPrefix: name).first?.value == envelope.bytes,
+        let version = group.access?.list.version, let content = envelope.readableContent,
+        (try? AccessList(parsing: content.bytes))?.version == version
+      {
+        return .alreadyInCustody
+      }
     } catch { throw ParseError(error.reason) }
     let new = try AccessDirectory.accept(
       envelope, for: identity.address, oracle: group.oracle, current: group.access?.list.version)

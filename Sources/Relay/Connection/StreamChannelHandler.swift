@@ -55,6 +55,8 @@ class StreamChannelHandler: ChannelInboundHandler {
   func count(_ reason: DropReason) {}
   /// Takes a frame without the connection; false to let it do so.
   func intercept(_ frame: RawSpan) -> Bool { false }
+  /// Bytes of a message that is taken now.
+  var maximumFrame: Int { connection.configuration.maximumMessageSize }
   /// After everything that came at once was handled.
   func settled() {}
 
@@ -122,7 +124,7 @@ class StreamChannelHandler: ChannelInboundHandler {
   private func readFrames() {
     guard var bytes = buffer else { return }
     buffer = nil
-    let maximum = connection.configuration.maximumMessageSize
+    let maximum = maximumFrame
     while !isClosing, bytes.readableBytes > 0 {
       do throws(ParseError) {
         guard let length = try CoAPStreamFrame.length(of: bytes.readableBytesSpan, maximum: maximum),

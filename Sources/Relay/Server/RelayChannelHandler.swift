@@ -11,6 +11,8 @@ final class RelayChannelHandler: StreamChannelHandler {
   var peer: RelayPeer?
   /// What the client has to sign; gone once it did.
   var nonce: [UInt8]?
+  /// How often it has asked for one.
+  var hellos = 0
   var session: RelaySession?
   /// The session is with the engine, which has to say yes.
   var opening: CoAPStreamConnection.ExchangeID?
@@ -76,6 +78,13 @@ final class RelayChannelHandler: StreamChannelHandler {
   override func handle(_ request: CoAPRequest, _ exchange: CoAPStreamConnection.ExchangeID) { take(request, exchange) }
   override func handle(_ response: CoAPResponse, to id: CoAPStreamConnection.RequestID) { take(response, to: id) }
   override func handle(_ failure: RequestFailure, of id: CoAPStreamConnection.RequestID) { take(failure, of: id) }
+
+  /// Before it has a session, a client has little to say.
+  override var maximumFrame: Int {
+    session != nil
+      ? shared.limits.messageSize
+      : min(shared.limits.messageSize, 16_384 + shared.limits.servedAddresses * (Address.length + 2))
+  }
 
   override func settled() { regulate() }
 

@@ -75,7 +75,16 @@ extension RelayChannelHandler {
       // A client that answers nothing is not sent more until it does.
       return credit.failed()
     }
-    guard deliveries.removeValue(forKey: id) != nil else { return }
+    guard let message = deliveries.removeValue(forKey: id) else { return }
+    switch failure {
+    case .limit, .notRepresentable, .unacceptable:
+      // A client that cannot be given it, ever: what is behind it must not wait for that, and its sender is told.
+      if let peer {
+        shared.inbox.put(.rejected(MessageName(message.mailbox, message.number), .envelopeTooLarge, peer))
+      }
+      return
+    default: break
+    }
     // Silence: the message stays, and comes with the next connection.
     if failure != .closed { end(.connectionTooSlow) }
   }

@@ -73,6 +73,9 @@ extension RelayChannelHandler {
   // MARK: Session
 
   private func hello(_ exchange: CoAPStreamConnection.ExchangeID) {
+    // Each costs a signature, and nobody needs many.
+    hellos += 1
+    guard hellos <= 16 else { return end(.rateExceeded) }
     let nonce = (0..<RelayHello.nonceLength).map { _ in UInt8.random(in: 0...255) }
     let hello = RelayHello(
       nonce: nonce, certificate: shared.identity.public.certificate, time: UInt64(max(0, now.seconds)),

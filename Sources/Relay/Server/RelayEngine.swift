@@ -55,6 +55,10 @@ final class RelayEngine<Store: RelayStore> {
     self.logger = logger
     self.clock = clock
     core.store.news = { [inbox] in inbox.put(.news($0)) }
+    // A list that another relay stored between the core's reading and now was told to nobody.
+    for (name, bytes) in (try? core.store.values(withPrefix: RelayKey.accessList)) ?? [] {
+      inbox.put(.news(.value(name, bytes)))
+    }
     core.store.onChunk = { [registry] address, bytes in
       guard let address = Address(address), let peer = registry.peer(address) else { return }
       peer.tell([.chunk(RelayChunk(bytes: bytes, credit: nil))])
@@ -180,6 +184,9 @@ final class RelayEngine<Store: RelayStore> {
     case .availability(let isAvailable):
       note(available: isAvailable)
       guard isAvailable else { return }
+      for (name, bytes) in (try? core.store.values(withPrefix: RelayKey.accessList)) ?? [] {
+        if core.adopt(accessList: name, bytes) { obey() }
+      }
       // What was lost with the connection may come with lower numbers than the last.
       for mailbox in Array(served.keys) {
         served[mailbox]?.cursor = 0

@@ -30,10 +30,12 @@ enum RelayPipeline {
           try operations.addHandler(
             NIOWebSocketFrameAggregator(
               minNonFinalFragmentSize: 1, maxAccumulatedFrameCount: 1024, maxAccumulatedFrameSize: limit))
-          try operations.addHandler(WebSocketMessages(isServer: true))
+          let progress = try? operations.handler(type: WebSocketProgress.self)
+          try operations.addHandler(WebSocketMessages(isServer: true, progress: progress))
           try operations.addHandler(RelayChannelHandler(shared, framing: .webSocket))
         }
       })
+    try channel.pipeline.syncOperations.addHandler(WebSocketProgress(limit: shared.limits.messageTime))
     try channel.pipeline.syncOperations.configureHTTPServerPipeline(
       withServerUpgrade: (
         upgraders: [upgrader],
@@ -78,14 +80,21 @@ final class WebSocketMessages: ChannelDuplexHandler {
 
   /// A client masks what it sends (RFC 6455, 5.3).
   private let isServer: Bool
+  private let progress: WebSocketProgress?
   private var isClosing = false
 
-  init(isServer: Bool) { self.isServer = isServer }
+  init(isServer: Bool, progress: WebSocketProgress? = nil) {
+    self.isServer = isServer
+    self.progress = progress
+  }
 
   private var mask: WebSocketMaskingKey? { isServer ? nil : .random() }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let frame = unwrapInboundIn(data)
+    progress?.completed()
+    // RFC 6455, 5.1: a server must not accept what is not masked, nor a client what is.
+    guard (frame.maskKey != nil) == isServer else { return close(context, .protocolError) }
     switch frame.opcode {
     case .binary: context.fireChannelRead(wrapInboundOut(frame.unmaskedData))
     case .ping:
@@ -116,4 +125,31 @@ final class WebSocketMessages: ChannelDuplexHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
+
+/// Sees to it that a WebSocket message that begins also ends. Stands before everything that knows of messages.
+final class WebSocketProgress: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+
+  private let limit: Duration
+  /// When the first byte came after the last whole message.
+  private var begun: NIODeadline?
+
+  init(limit: Duration) { self.limit = limit }
+
+  /// A whole message has come.
+  func completed() { begun = nil }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    if begun == nil {
+      let now = NIODeadline.now()
+      begun = now
+      let bound = NIOLoopBound((self, context.channel), eventLoop: context.eventLoop)
+      context.eventLoop.scheduleTask(in: .nanoseconds(limit.nanoseconds)) {
+        let (handler, channel) = bound.value
+        if handler.begun == now { channel.close(promise: nil) }
+      }
+    }
+    context.fireChannelRead(data)
+  }
 }

@@ -33,7 +33,7 @@ public struct RelayServerLimits: Sendable, Hashable {
   /// Nodes that one gateway may have served.
   public var servedAddresses = 10_000
   /// Bytes of a request's body: the largest envelope, or access list.
-  public var messageSize = 4 << 20
+  public var messageSize = 1 << 20
 
   public init() {}
 }

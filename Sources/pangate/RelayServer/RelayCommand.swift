@@ -70,7 +70,7 @@ struct RelayRunCommand: AsyncParsableCommand {
       nats.window = configuration.server.limits.window
       let store: NATSRelayStore
       do { store = try NATSRelayStore(nats) } catch { throw Failure.cannotStart(error.description) }
-      let core = try configuration.core(store, now: clock.now)
+      let core = try await open(configuration, store, clock, patience: nats.connectTimeout)
       return try await run(configuration, core, clock: clock, logger: logger)
     }
     guard let state = configuration.state else { return }
@@ -80,6 +80,19 @@ struct RelayRunCommand: AsyncParsableCommand {
     }
     let core = try configuration.core(LocalRelayStore(store, limits: configuration.queues), now: clock.now)
     try await run(configuration, core, clock: clock, logger: logger)
+  }
+
+  /// A cluster that is electing leaders answers nothing for a while.
+  private func open(
+    _ configuration: RelayConfigurationFile, _ store: NATSRelayStore, _ clock: ShiftedClock, patience: Duration
+  ) async throws -> RelayCore<NATSRelayStore> {
+    let deadline = ContinuousClock.now + patience
+    while true {
+      do { return try configuration.core(store, now: clock.now) } catch {
+        guard ContinuousClock.now < deadline else { throw error }
+        try await Task.sleep(for: .milliseconds(500))
+      }
+    }
   }
 
   private func run<Store: RelayStore>(
