@@ -14,6 +14,7 @@ extension RelayPipeline {
       upgradePipelineHandler: { channel, _ in
         channel.eventLoop.makeCompletedFuture {
           let operations = channel.pipeline.syncOperations
+          try operations.addHandler(WebSocketMasks(isServer: false))
           try operations.addHandler(
             NIOWebSocketFrameAggregator(
               minNonFinalFragmentSize: 1, maxAccumulatedFrameCount: 1024, maxAccumulatedFrameSize: limit))

@@ -27,6 +27,7 @@ enum RelayPipeline {
       upgradePipelineHandler: { channel, _ in
         channel.eventLoop.makeCompletedFuture {
           let operations = channel.pipeline.syncOperations
+          try operations.addHandler(WebSocketMasks(isServer: true))
           try operations.addHandler(
             NIOWebSocketFrameAggregator(
               minNonFinalFragmentSize: 1, maxAccumulatedFrameCount: 1024, maxAccumulatedFrameSize: limit))
@@ -93,8 +94,6 @@ final class WebSocketMessages: ChannelDuplexHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let frame = unwrapInboundIn(data)
     progress?.completed()
-    // RFC 6455, 5.1: a server must not accept what is not masked, nor a client what is.
-    guard (frame.maskKey != nil) == isServer else { return close(context, .protocolError) }
     switch frame.opcode {
     case .binary: context.fireChannelRead(wrapInboundOut(frame.unmaskedData))
     case .ping:
@@ -150,6 +149,21 @@ final class WebSocketProgress: ChannelInboundHandler {
         if handler.begun == now { channel.close(promise: nil) }
       }
     }
+    context.fireChannelRead(data)
+  }
+}
+
+/// Ends a connection whose frames are not masked as they must be (RFC 6455, 5.1): a client's are, a server's are not. Stands
+/// before the fragments are put together.
+final class WebSocketMasks: ChannelInboundHandler {
+  typealias InboundIn = WebSocketFrame
+
+  private let isServer: Bool
+
+  init(isServer: Bool) { self.isServer = isServer }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard (unwrapInboundIn(data).maskKey != nil) == isServer else { return context.close(promise: nil) }
     context.fireChannelRead(data)
   }
 }
