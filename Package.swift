@@ -14,7 +14,8 @@ let package = Package(
         "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
         "BorderRouter",
       ]),
-    .library(name: "PangateHost", targets: ["Bridge", "Radio", "Relay"]),
+    .library(name: "PangateHost", targets: ["Bridge", "Radio"]),
+    .library(name: "PangateRelay", targets: ["Relay"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),

@@ -15,6 +15,7 @@ let package = Package(
       dependencies: [
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "PangateCore", package: "pangate"), .product(name: "PangateHost", package: "pangate"),
+        .product(name: "PangateRelay", package: "pangate"),
         .product(name: "Benchmark", package: "benchmark"),
       ],
       path: "Benchmarks/PangateBenchmarks",
