@@ -188,4 +188,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
 
   /// The name of the case: what logs, metrics labels, tables and JSON print.
   public var name: String { "\(self)" }
+
+  /// The case with this name; `nil` if there is none.
+  public init?(named name: String) {
+    guard let reason = DropReason.allCases.first(where: { $0.name == name }) else { return nil }
+    self = reason
+  }
 }

@@ -186,10 +186,6 @@ final class RelayClientHandler: StreamChannelHandler {
 
   /// The title of problem details (RFC 9290).
   static func reason(_ response: CoAPResponse) -> String? {
-    guard response.contentFormat == .problemDetails, let value = try? CBORValue(parsing: response.payload),
-      case .map(let pairs) = value, let title = pairs.first(where: { $0.key == .integer(-1) })?.value,
-      case .text(let name) = title
-    else { return nil }
-    return name
+    response.contentFormat == .problemDetails ? ProblemDetails(parsing: response.payload)?.title : nil
   }
 }

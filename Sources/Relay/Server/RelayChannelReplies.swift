@@ -48,8 +48,7 @@ extension RelayChannelHandler {
   // MARK: Delivery
 
   private func deliver(_ message: HeldMessage) {
-    var request = CoAPRequest(.post, path: ["e"], contentFormat: .coseSign1, payload: message.bytes)
-    request.size1 = nil
+    let request = CoAPRequest(.post, path: ["e"], contentFormat: .coseSign1, payload: message.bytes)
     deliveries[connection.request(request, at: now)] = message
     act()
   }
@@ -91,11 +90,8 @@ extension RelayChannelHandler {
 
   /// The reason that a client gives in problem details (RFC 9290), if it is one that is known here.
   private static func reason(_ response: CoAPResponse) -> DropReason {
-    guard let value = try? CBORValue(parsing: response.payload), case .map(let pairs) = value,
-      let title = pairs.first(where: { $0.key == .integer(-1) })?.value, case .text(let name) = title,
-      let reason = DropReason.allCases.first(where: { $0.name == name })
-    else { return .deliveryRefused }
-    return reason
+    guard let title = ProblemDetails(parsing: response.payload)?.title else { return .deliveryRefused }
+    return DropReason(named: title) ?? .deliveryRefused
   }
 
   /// The same again after a while: the client has no room now.

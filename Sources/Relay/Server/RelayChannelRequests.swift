@@ -60,12 +60,8 @@ extension RelayChannelHandler {
   }
 
   static func problem(_ reason: DropReason, code: UInt8) -> CoAPResponse {
-    var writer = CBORWriter()
-    writer.map(1)
-    writer.integer(-1)
-    writer.text(reason.name)
     var response = CoAPResponse(
-      CoAPCode(rawValue: code), contentFormat: .problemDetails, payload: writer.bytes)
+      CoAPCode(rawValue: code), contentFormat: .problemDetails, payload: ProblemDetails(title: reason.name).encoded)
     if code == RelayCode.tooManyRequests || code == RelayCode.serviceUnavailable { response.maxAge = 1 }
     return response
   }

@@ -191,7 +191,7 @@ final class Home {
   func answered(_ number: UInt64, _ answer: RelayAnswer, now: Instant) throws {
     guard uplink.remove(number) != nil else { return }
     if case .refused(_, let name) = answer {
-      let reason = DropReason.allCases.first { $0.name == name } ?? .deliveryRefused
+      let reason = name.flatMap(DropReason.init(named:)) ?? .deliveryRefused
       note(now, .relayRefused(reason, from: "gateway", sequence: number))
     }
     try gateway.gateway.confirmOutbound(number)

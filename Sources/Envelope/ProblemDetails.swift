@@ -8,6 +8,14 @@ public struct ProblemDetails: Hashable, Sendable {
 
   public init(title: String) { self.title = title }
 
+  /// Reads any map that has a title; `nil` for anything else.
+  public init?(parsing bytes: [UInt8]) {
+    guard let value = try? CBORValue(parsing: bytes), case .map(let pairs) = value,
+      let title = pairs.first(where: { $0.key == .integer(-1) })?.value, case .text(let text) = title
+    else { return nil }
+    self.init(title: text)
+  }
+
   /// Deterministic CBOR.
   public var encoded: [UInt8] {
     var writer = CBORWriter()
