@@ -14,11 +14,8 @@ struct LatencyCommand: AsyncParsableCommand {
   @Option(help: "Envelopes a second, over all senders.") var rate = 1_000
 
   func run() async throws {
-    guard let url = RelayURL(options.url) else { throw ValidationError("--url is no URL of a relay") }
-    let each = max(1, options.envelopes / options.senders)
-    let first = UInt64(Date().timeIntervalSince1970 * 1000) << 16
-    let envelopes = try options.sign(each, firstSequence: first)
-    let relay = RelayClientConfiguration.Relay(url: url, address: try options.identity("relay").address)
+    let (relay, envelopes) = try options.prepare()
+    let each = envelopes[0].count
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let receivers = try (0..<options.senders).map {
       LoadClient(relay, try options.identity("receiver\($0)"), group: group, keepsTimes: true)

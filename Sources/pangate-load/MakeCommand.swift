@@ -1,6 +1,7 @@
 import ArgumentParser
 import Envelope
 import Foundation
+import Relay
 import Wire
 
 /// Makes the identities of an oracle, a relay, senders and receivers, and the relay's access list and configuration.
@@ -60,13 +61,23 @@ struct MakeCommand: ParsableCommand {
 }
 
 extension LoadOptions {
+  /// The relay, and the envelopes of each sender, signed before the clock starts, under numbers that no earlier run used.
+  func prepare() throws -> (relay: RelayClientConfiguration.Relay, envelopes: [[SignedEnvelope]]) {
+    guard let url = RelayURL(url) else { throw ValidationError("--url is no URL of a relay") }
+    let first = UInt64(Date().timeIntervalSince1970 * 1000) << 16
+    return (
+      .init(url: url, address: try identity("relay").address),
+      try sign(max(1, envelopes / senders), firstSequence: first)
+    )
+  }
+
   func identity(_ name: String) throws -> Identity {
     let path = directory + "/\(name).pem"
     return try IdentityFile.identity(try String(contentsOfFile: path, encoding: .utf8), file: path)
   }
 
-  /// Signed before the clock starts: `count` of each sender, to its receiver.
-  func sign(_ count: Int, firstSequence: UInt64) throws -> [[SignedEnvelope]] {
+  /// `count` of each sender, to its receiver.
+  private func sign(_ count: Int, firstSequence: UInt64) throws -> [[SignedEnvelope]] {
     let now = UInt64(Date().timeIntervalSince1970)
     let content = SignedEnvelope.Content(format: 42, bytes: [UInt8](repeating: 0x55, count: size))
     var generator = SystemRandomNumberGenerator()

@@ -17,11 +17,8 @@ struct SubmitCommand: AsyncParsableCommand {
   @Flag(help: "Receivers are connected and take what comes.") var deliver = false
 
   func run() async throws {
-    guard let url = RelayURL(options.url) else { throw ValidationError("--url is no URL of a relay") }
-    let each = max(1, options.envelopes / options.senders)
-    let first = UInt64(Date().timeIntervalSince1970 * 1000) << 16
-    let envelopes = try options.sign(each, firstSequence: first)
-    let relay = RelayClientConfiguration.Relay(url: url, address: try options.identity("relay").address)
+    let (relay, envelopes) = try options.prepare()
+    let each = envelopes[0].count
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     var receivers: [LoadClient] = []
     if deliver {

@@ -60,12 +60,7 @@ struct GatewayCommand: AsyncParsableCommand {
   func run() async throws {
     let (configuration, url) = try load()
     if checkConfig { return try check(configuration) }
-    LoggingSystem.bootstrap { label in
-      var handler = StreamLogHandler.standardError(label: label)
-      handler.logLevel = logLevel.level
-      return handler
-    }
-    let logger = Logger(label: "pangate")
+    let logger = Daemon.logger(logLevel)
     let group = MultiThreadedEventLoopGroup.singleton
     let registry = PrometheusRegistry()
     var driver = RadioDrivers.make(url, group: group)
@@ -85,16 +80,7 @@ struct GatewayCommand: AsyncParsableCommand {
     if let port = configuration.service.metricsPort {
       services.append(MetricsServer(port: port, registry: registry, group: group, logger: logger))
     }
-    var settings = ServiceGroupConfiguration(
-      services: services.map {
-        .init(
-          service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
-          failureTerminationBehavior: .gracefullyShutdownGroup)
-      },
-      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-    settings.maximumGracefulShutdownDuration = .seconds(5)
-    settings.maximumCancellationDuration = .seconds(1)
-    try await ServiceGroup(configuration: settings).run()
+    try await Daemon.run(services, drainTime: .seconds(5), logger: logger)
   }
 
   private func check(_ configuration: GatewayConfiguration) throws {

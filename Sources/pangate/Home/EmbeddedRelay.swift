@@ -32,13 +32,7 @@ final class EmbeddedRelay {
       relay = try RelayCore(
         identity, oracle: oracle, store: try Home.store(state, "relay"), queueLimits: configuration.queues)
     } catch let error as StoreError { throw Failure.cannotStart(error.description) }
-    switch relay.accept(accessList: try InputFile.bytes(files.accessList), now: Instant(seconds: 0)) {
-    case .accepted, .alreadyInCustody: break
-    // The store has obeyed a newer list, and goes on with it.
-    case .refused(.peerRecordEpochStale, _): break
-    case .refused(let reason, _):
-      throw Failure.cannotStart("\(files.accessList): the access list is refused: \(reason.name)")
-    }
+    try relay.obey(accessListFile: files.accessList, now: Instant(seconds: 0))
     do {
       gatewaySession = try relay.openSession(client: gateway, serving: serving)
     } catch {

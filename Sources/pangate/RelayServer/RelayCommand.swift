@@ -59,12 +59,7 @@ struct RelayRunCommand: AsyncParsableCommand {
       return print(
         "\(config): good; \(core.members.lists.map { "\($0.list.entries.count) members" }.joined(separator: ", "))")
     }
-    LoggingSystem.bootstrap { label in
-      var handler = StreamLogHandler.standardError(label: label)
-      handler.logLevel = logLevel.level
-      return handler
-    }
-    let logger = Logger(label: "pangate")
+    let logger = Daemon.logger(logLevel)
     if var nats = configuration.nats {
       nats.limits = configuration.queues
       nats.window = configuration.server.limits.window
@@ -114,16 +109,7 @@ struct RelayRunCommand: AsyncParsableCommand {
       services.append(
         MetricsServer(port: port, registry: registry, group: group, logger: logger, isReady: { metrics.isReady }))
     }
-    var settings = ServiceGroupConfiguration(
-      services: services.map {
-        .init(
-          service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
-          failureTerminationBehavior: .gracefullyShutdownGroup)
-      },
-      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-    settings.maximumGracefulShutdownDuration = .seconds(10)
-    settings.maximumCancellationDuration = .seconds(1)
-    try await ServiceGroup(configuration: settings).run()
+    try await Daemon.run(services, drainTime: .seconds(10), logger: logger)
   }
 
   private static func answer(_ request: ControlRequest, _ server: RelayServer) async -> ControlReply {

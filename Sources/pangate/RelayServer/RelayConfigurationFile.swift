@@ -150,15 +150,7 @@ struct RelayConfigurationFile {
     do { core = try RelayCore(identity, oracles: oracles, store: store, limits: limits) } catch {
       throw Failure.cannotStart(error.description)
     }
-    for file in groups.compactMap(\.accessListFile) {
-      switch core.accept(accessList: try InputFile.bytes(file), now: now) {
-      case .accepted, .alreadyInCustody: break
-      // The store has obeyed a newer list, and goes on with it.
-      case .refused(.peerRecordEpochStale, _): break
-      case .refused(let reason, _):
-        throw Failure.cannotStart("\(file): the access list is refused: \(reason.name)")
-      }
-    }
+    for file in groups.compactMap(\.accessListFile) { try core.obey(accessListFile: file, now: now) }
     return core
   }
 }
