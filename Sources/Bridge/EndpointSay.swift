@@ -71,15 +71,4 @@ extension Endpoint {
     self.sequence = sequence
     return outcome
   }
-
-  /// What the outbox holds.
-  public func outboxUsage() throws(StoreError) -> Usage { try mailboxes.usage(of: outbox) }
-
-  /// Everything in the inbox over `number`, with its number there, oldest first.
-  public func inboxNumbers(after number: UInt64) throws(StoreError) -> [UInt64] {
-    try mailboxes.list(inbox, after: number).map(\.number)
-  }
-
-  /// Forgets what was read.
-  public func forget(_ number: UInt64) throws(StoreError) { try mailboxes.confirm(number, in: inbox) }
 }

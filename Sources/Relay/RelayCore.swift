@@ -99,7 +99,7 @@ public struct RelayCore<Store: RelayStore> {
     while messages.count < limit {
       let wanted = limit - messages.count
       let listed = try store.list(in: address.mailbox, after: last, limit: wanted)
-      let (members, now) = (members, now)
+      let members = members
       let refused = listed.filter { !Self.mayDeliver($0, members) }
       try remove(refused, now: now)
       messages += refused.isEmpty ? listed : listed.filter { Self.mayDeliver($0, members) }

@@ -21,26 +21,8 @@ final class RelayEngine<Store: RelayStore> {
   private var replies: [RelayPeer: [RelayReply]] = [:]
   private var isStopping = false
   private var isAvailable = true
-
-  /// A mailbox that a connection collects.
-  private struct Served {
-    var peer: RelayPeer
-    /// The number that was handed out last.
-    var cursor: UInt64 = 0
-    /// There may be more behind the cursor.
-    var hasBacklog = true
-  }
-
-  /// A connection with a session.
-  private struct Client {
-    var session: RelaySession
-    /// What was handed out and not answered.
-    var inFlight: [MessageName: HeldMessage] = [:]
-    var bytes = 0
-    /// Mailboxes with a backlog, in the order in which they get their turn.
-    var waiting: [Mailbox] = []
-    var wasOpened: Instant
-  }
+  /// When what is held was measured last.
+  private var published: Instant?
 
   init(
     _ core: RelayCore<Store>, inbox: RelayInbox, members: RelayMembers, registry: RelayRegistry, metrics: RelayMetrics,
@@ -55,10 +37,6 @@ final class RelayEngine<Store: RelayStore> {
     self.logger = logger
     self.clock = clock
     core.store.news = { [inbox] in inbox.put(.news($0)) }
-    // A list that another relay stored between the core's reading and now was told to nobody.
-    for (name, bytes) in (try? core.store.values(withPrefix: RelayKey.accessList)) ?? [] {
-      inbox.put(.news(.value(name, bytes)))
-    }
     core.store.onChunk = { [registry] address, bytes in
       guard let address = Address(address), let peer = registry.peer(address) else { return }
       peer.tell([.chunk(RelayChunk(bytes: bytes, credit: nil))])
@@ -67,10 +45,12 @@ final class RelayEngine<Store: RelayStore> {
 
   /// Runs until it is told to stop; what was put before that is done.
   func run() {
+    adoptStoredLists()
     while true {
       let work = inbox.take(timeout: deadline())
       take(work)
       expire()
+      flush()
       publish()
       if isStopping { return }
     }
@@ -102,17 +82,13 @@ final class RelayEngine<Store: RelayStore> {
     commit(&group)
   }
 
-  private struct Group {
-    var submits: [(RelayDirectory.Admitted, RelayPeer, RelayTicket)] = []
-    var taken: [(MessageName, RelayPeer)] = []
-    var isEmpty: Bool { submits.isEmpty && taken.isEmpty }
-  }
-
   /// Stores what came together, and forgets what was taken, then answers.
   private func commit(_ group: inout Group) {
     guard !group.isEmpty else { return }
     let now = clock()
-    let names = group.taken.compactMap { name, peer in confirmed(name, by: peer) ? name : nil }
+    let taken = group.taken.compactMap { name, peer in withdraw(name, from: peer) }
+    let names = taken.map { MessageName($0.mailbox, $0.number) }
+    for message in taken { metrics.delivered(after: message.accepted, at: now) }
     var result = CommitResult()
     let begun = DispatchTime.now()
     do throws(StoreError) {
@@ -138,7 +114,7 @@ final class RelayEngine<Store: RelayStore> {
     }
     if !core.store.isShared { for message in result.arrivals { handOut(message) } }
     for mailbox in core.takeTold() { wake(mailbox) }
-    for (_, peer) in group.taken { refill(peer) }
+    for peer in Set(group.taken.map(\.1)) { refill(peer) }
     group = Group()
     flush()
   }
@@ -184,9 +160,7 @@ final class RelayEngine<Store: RelayStore> {
     case .availability(let isAvailable):
       note(available: isAvailable)
       guard isAvailable else { return }
-      for (name, bytes) in (try? core.store.values(withPrefix: RelayKey.accessList)) ?? [] {
-        if core.adopt(accessList: name, bytes) { obey() }
-      }
+      adoptStoredLists()
       // What was lost with the connection may come with lower numbers than the last.
       for mailbox in Array(served.keys) {
         served[mailbox]?.cursor = 0
@@ -203,6 +177,13 @@ final class RelayEngine<Store: RelayStore> {
   }
 
   // MARK: Access lists
+
+  /// Obeys what other relays have stored and nobody told: before there was anybody to tell, or while the store was away.
+  private func adoptStoredLists() {
+    for (name, bytes) in (try? core.store.values(withPrefix: RelayKey.accessList)) ?? [] {
+      if core.adopt(accessList: name, bytes) { obey() }
+    }
+  }
 
   private func accept(_ envelope: SignedEnvelope, _ peer: RelayPeer, _ ticket: RelayTicket) {
     var outcome: SubmitOutcome
@@ -261,7 +242,6 @@ final class RelayEngine<Store: RelayStore> {
     registry.set(session.served, peer)
     metrics.set(sessions: clients.count)
     replies[peer, default: []].append(.opened)
-    flush()
     refill(peer)
   }
 
@@ -349,24 +329,20 @@ final class RelayEngine<Store: RelayStore> {
         if sent < messages.count { break }
       }
     }
-    flush()
   }
 
-  /// Whether a message was handed to this connection and may leave.
-  private func confirmed(_ name: MessageName, by peer: RelayPeer) -> Bool {
-    guard let message = clients[peer]?.inFlight.removeValue(forKey: name) else { return false }
+  /// A message that was handed to this connection and is on its way no more; `nil` if it was not.
+  private func withdraw(_ name: MessageName, from peer: RelayPeer) -> HeldMessage? {
+    guard let message = clients[peer]?.inFlight.removeValue(forKey: name) else { return nil }
     clients[peer]?.bytes -= message.bytes.count
-    metrics.delivered(after: message.accepted, at: clock())
-    return true
+    return message
   }
 
   private func reject(_ name: MessageName, _ reason: DropReason, _ peer: RelayPeer) {
-    guard let client = clients[peer], let message = client.inFlight[name] else { return }
-    clients[peer]?.inFlight[name] = nil
-    clients[peer]?.bytes -= message.bytes.count
+    guard let session = clients[peer]?.session, let message = withdraw(name, from: peer) else { return }
     metrics.rejected(reason)
     do throws(StoreError) {
-      try core.rejected(message, in: client.session, reason: reason, now: clock())
+      try core.rejected(message, in: session, reason: reason, now: clock())
     } catch { note(available: false, error) }
     for mailbox in core.takeTold() { wake(mailbox) }
     refill(peer)
@@ -390,23 +366,19 @@ final class RelayEngine<Store: RelayStore> {
   // MARK: People
 
   private func status() -> RelayStatus {
-    let usage = try? core.store.totalUsage()
-    return RelayStatus(
-      groups: core.members.lists.map {
-        .init(
-          group: $0.list.version.group.hex, epoch: $0.list.version.epoch, members: $0.list.entries.count)
-      },
-      sessions: clients.values.map { client in
-        .init(
-          client: client.session.client.description, mailboxes: client.session.served.count,
-          inFlight: client.inFlight.count, since: client.wasOpened.seconds)
-      }.sorted { $0.client < $1.client },
-      heldMessages: usage?.messages ?? 0, heldBytes: usage?.bytes ?? 0, isReady: isAvailable,
-      refusals: Dictionary(
-        uniqueKeysWithValues: core.counters.nonZero.map { ($0.reason.name, $0.count) }))
+    let sessions = clients.values.map { client in
+      RelayStatus.Session(
+        client: client.session.client.description, mailboxes: client.session.served.count,
+        inFlight: client.inFlight.count, since: client.wasOpened.seconds)
+    }
+    return RelayStatus(core, sessions: sessions, isReady: isAvailable)
   }
 
+  /// A cluster is asked for this over the network: not with every group.
   private func publish() {
+    let now = clock()
+    if let published, published <= now, published.duration(to: now) < .seconds(1) { return }
+    published = now
     guard let usage = try? core.store.totalUsage() else { return }
     metrics.held(usage)
   }

@@ -6,7 +6,6 @@ import Wire
 
 /// What a relay tells Prometheus, and whoever asks whether it is ready. No label names a member.
 public final class RelayMetrics: Sendable {
-  private let factory: any MetricsFactory
   private let accepted: Counter
   private let duplicates: Counter
   private let refused: [Counter]
@@ -27,13 +26,12 @@ public final class RelayMetrics: Sendable {
   private let openSessions = Atomic<Int>(0)
 
   public init(_ factory: any MetricsFactory) {
-    self.factory = factory
     func counter(_ name: String, _ labels: [(String, String)] = []) -> Counter {
       Counter(label: "pangate_relay_" + name, dimensions: labels, factory: factory)
     }
     accepted = counter("envelopes_total", [("result", "accepted")])
     duplicates = counter("envelopes_total", [("result", "duplicate")])
-    refused = DropReason.allCases.map { LazyCounter.make("pangate_relay_refused_total", $0.name, factory) }
+    refused = DropReason.allCases.map { counter("refused_total", [("reason", $0.name)]) }
     verifyTime = Timer(label: "pangate_relay_verify_seconds", factory: factory)
     commitTime = Timer(label: "pangate_relay_commit_seconds", factory: factory)
     commitSize = Recorder(label: "pangate_relay_commit_envelopes", factory: factory)
@@ -46,12 +44,6 @@ public final class RelayMetrics: Sendable {
     sessionGauge = Meter(label: "pangate_relay_sessions", factory: factory)
     heldMessages = Meter(label: "pangate_relay_held_messages", factory: factory)
     heldBytes = Meter(label: "pangate_relay_held_bytes", factory: factory)
-  }
-
-  private enum LazyCounter {
-    static func make(_ name: String, _ reason: String, _ factory: any MetricsFactory) -> Counter {
-      Counter(label: name, dimensions: [("reason", reason)], factory: factory)
-    }
   }
 
   // MARK: What is so

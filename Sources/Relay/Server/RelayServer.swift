@@ -110,7 +110,7 @@ public final class RelayServer: Sendable {
     } catch { shared.logger.error("\(error); the old one stays in use") }
   }
 
-  /// Stops: no new connections, what has come is stored and answered, clients are told to go elsewhere, and all closes.
+  /// Stops: no new connections, what has come is stored and answered, and all closes.
   public func drain() async {
     for channel in listeners.withLock({ $0 }) { try? await channel.close().get() }
     shared.inbox.put(.stop)
