@@ -36,7 +36,9 @@ enum SQLiteSchema {
       PRIMARY KEY(window, seq)) STRICT, WITHOUT ROWID;
     CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE setting(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    """
+    """,
+    // What was promised and is not in the tables yet; each row a sequence of JournalEntry.
+    "CREATE TABLE journal(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;",
   ]
 
   /// Checks that the file is ours and creates what is missing.

@@ -56,6 +56,7 @@ public final class SQLiteStore: MailboxStore {
         ?? DatabaseQueue(configuration: configuration)
       total = try queue.inDatabase { database in
         try SQLiteSchema.migrate(database, path: path)
+        try Self.replayJournal(database, path: path)
         return Usage(
           messages: try Int.fetchOne(database, sql: "SELECT coalesce(sum(messages), 0) FROM mailbox") ?? 0,
           bytes: try Int.fetchOne(database, sql: "SELECT coalesce(sum(length(bytes)), 0) FROM body") ?? 0)
@@ -128,6 +129,42 @@ public final class SQLiteStore: MailboxStore {
     if level == 0 { return try execute("ROLLBACK", on: database) }
     try execute("ROLLBACK TO level\(level)", on: database)
     try execute("RELEASE level\(level)", on: database)
+  }
+
+  // MARK: Save points, for whoever opens them only when something is written
+
+  /// Throws between a statement that failed and the end of the transaction around it.
+  func checkFailure() throws(StoreError) {
+    if let failure { throw failure }
+  }
+
+  /// Fails the transaction that is open.
+  func fail(_ error: StoreError) -> StoreError {
+    if database != nil { failure = error }
+    return error
+  }
+
+  func beginSavepoint() throws(StoreError) {
+    guard let database else { return }
+    try execute("SAVEPOINT level\(depth)", on: database)
+    depth += 1
+  }
+
+  func endSavepoint() throws(StoreError) {
+    guard let database else { return }
+    try execute("RELEASE level\(depth - 1)", on: database)
+    depth -= 1
+  }
+
+  /// Undoes what was written since the save point, if there is one, when the tables held `held` in all; and lets the
+  /// transaction around it go on, if SQLite has not undone that too.
+  func undoSavepoint(to held: Usage?) throws(StoreError) {
+    guard let database, database.isInsideTransaction else { return }
+    failure = nil
+    guard let held else { return }
+    total = held
+    depth -= 1
+    try undo(depth, on: database)
   }
 
   private func execute(_ sql: String, on database: Database) throws(StoreError) {

@@ -8,18 +8,7 @@ extension SQLiteStore {
     guard !mailboxes.isEmpty else { return [] }
     return try together { () throws(StoreError) -> [UInt64] in
       let numbers = try run { database in
-        try database.cachedStatement(
-          sql: """
-            INSERT INTO body(sender, seq, topic, class, accepted, expires, receipt, links, bytes)
-            VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """
-        ).execute(arguments: [
-          deposit.sender.data, deposit.seq.bits, deposit.topic?.bits, Int64(deposit.protectionClass),
-          deposit.accepted.microseconds, deposit.expires?.microseconds, deposit.receiptWanted,
-          mailboxes.count,
-          Data(deposit.bytes),
-        ])
-        let body = database.lastInsertedRowID
+        let body = try Self.insert(deposit, links: mailboxes.count, database)
         return try mailboxes.map { try Self.link(deposit, body: body, to: $0, database) }
       }
       total = total + Usage(messages: mailboxes.count, bytes: deposit.bytes.count)
@@ -41,39 +30,67 @@ extension SQLiteStore {
       arguments: [Int64(mailbox.kind.rawValue), mailbox.address.data, deposit.bytes.count])
     guard let row else { throw StoreError(.failed, detail: "mailbox row missing") }
     let (id, number): (Int64, Int64) = (row[0], row[1])
+    let given = UInt64(bitPattern: number)
+    try hold(body, deposit, in: id, given, database)
+    return given
+  }
+
+  /// The bytes of a message, which `links` mailboxes will hold; their row.
+  static func insert(_ deposit: Deposit, links: Int, _ database: Database) throws -> Int64 {
+    try database.cachedStatement(
+      sql: """
+        INSERT INTO body(sender, seq, topic, class, accepted, expires, receipt, links, bytes)
+        VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+    ).execute(arguments: [
+      deposit.sender.data, deposit.seq.bits, deposit.topic?.bits, Int64(deposit.protectionClass),
+      deposit.accepted.microseconds, deposit.expires?.microseconds, deposit.receiptWanted, links, Data(deposit.bytes),
+    ])
+    return database.lastInsertedRowID
+  }
+
+  /// The message `body` in the mailbox of a row.
+  static func hold(_ body: Int64, _ deposit: Deposit, in box: Int64, _ number: UInt64, _ database: Database) throws {
     try database.cachedStatement(sql: "INSERT INTO held(mailbox, number, body, class) VALUES(?, ?, ?, ?)")
-      .execute(arguments: [id, number, body, Int64(deposit.protectionClass)])
-    return UInt64(bitPattern: number)
+      .execute(arguments: [box, number.bits, body, Int64(deposit.protectionClass)])
   }
 
   @discardableResult
   public func remove(_ number: UInt64, in mailbox: Mailbox) throws(StoreError) -> Bool {
-    try together { () throws(StoreError) -> Bool in
-      let removed = try run { database -> (bytes: Int, last: Bool)? in
-        let row = try Row.fetchOne(
-          database.cachedStatement(
-            sql: """
-              SELECT mailbox.id, body.id, body.links, length(body.bytes) FROM mailbox
-              JOIN held ON held.mailbox = mailbox.id AND held.number = ? JOIN body ON body.id = held.body
-              WHERE mailbox.kind = ? AND mailbox.address = ?
-              """),
-          arguments: [number.bits, Int64(mailbox.kind.rawValue), mailbox.address.data])
-        guard let row else { return nil }
-        let (id, body, links, bytes): (Int64, Int64, Int, Int) = (row[0], row[1], row[2], row[3])
-        try database.cachedStatement(sql: "DELETE FROM held WHERE mailbox = ? AND number = ?")
-          .execute(arguments: [id, number.bits])
-        try database.cachedStatement(
-          sql: "UPDATE mailbox SET messages = messages - 1, bytes = bytes - ? WHERE id = ?"
-        ).execute(arguments: [bytes, id])
-        try database.cachedStatement(
-          sql: links > 1 ? "UPDATE body SET links = links - 1 WHERE id = ?" : "DELETE FROM body WHERE id = ?"
-        ).execute(arguments: [body])
-        return (bytes, links <= 1)
-      }
-      guard let removed else { return false }
-      total = total - Usage(messages: 1, bytes: removed.last ? removed.bytes : 0)
-      return true
+    try take(number, in: mailbox) != nil
+  }
+
+  /// Removes a message: how many bytes it had, and whether no other mailbox holds them. `nil` if there is none.
+  func take(_ number: UInt64, in mailbox: Mailbox) throws(StoreError) -> (bytes: Int, isLast: Bool)? {
+    try together { () throws(StoreError) in
+      let taken = try run { database in try Self.take(number, in: mailbox, database) }
+      guard let taken else { return nil }
+      total = total - Usage(messages: 1, bytes: taken.isLast ? taken.bytes : 0)
+      return taken
     }
+  }
+
+  static func take(
+    _ number: UInt64, in mailbox: Mailbox, _ database: Database
+  ) throws -> (bytes: Int, isLast: Bool)? {
+    let row = try Row.fetchOne(
+      database.cachedStatement(
+        sql: """
+          SELECT mailbox.id, body.id, body.links, length(body.bytes) FROM mailbox
+          JOIN held ON held.mailbox = mailbox.id AND held.number = ? JOIN body ON body.id = held.body
+          WHERE mailbox.kind = ? AND mailbox.address = ?
+          """),
+      arguments: [number.bits, Int64(mailbox.kind.rawValue), mailbox.address.data])
+    guard let row else { return nil }
+    let (id, body, links, bytes): (Int64, Int64, Int, Int) = (row[0], row[1], row[2], row[3])
+    try database.cachedStatement(sql: "DELETE FROM held WHERE mailbox = ? AND number = ?")
+      .execute(arguments: [id, number.bits])
+    try database.cachedStatement(sql: "UPDATE mailbox SET messages = messages - 1, bytes = bytes - ? WHERE id = ?")
+      .execute(arguments: [bytes, id])
+    try database.cachedStatement(
+      sql: links > 1 ? "UPDATE body SET links = links - 1 WHERE id = ?" : "DELETE FROM body WHERE id = ?"
+    ).execute(arguments: [body])
+    return (bytes, links <= 1)
   }
 
   public func next(in mailbox: Mailbox, after number: UInt64) throws(StoreError) -> HeldMessage? {

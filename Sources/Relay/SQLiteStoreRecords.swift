@@ -23,19 +23,26 @@ extension SQLiteStore {
   }
 
   public func record(_ digest: Bytes32, for key: ReplayKey) throws(StoreError) {
-    try together { () throws(StoreError) in
-      try run { database in
-        let window = try Int64.fetchOne(
-          database.cachedStatement(
-            sql: """
-              INSERT INTO replay_window(scope, sender, records) VALUES(?, ?, 1)
-              ON CONFLICT DO UPDATE SET records = records + 1 RETURNING id
-              """),
-          arguments: [Int64(key.scope.rawValue), key.sender.data])
-        try database.cachedStatement(sql: "INSERT INTO replay(window, seq, digest) VALUES(?, ?, ?)")
-          .execute(arguments: [window, key.seq.ordered, digest.data])
-      }
-    }
+    try together { () throws(StoreError) in try run { database in try Self.record(digest, for: key, database) } }
+  }
+
+  static func record(_ digest: Bytes32, for key: ReplayKey, _ database: Database) throws {
+    let window = try window(.init(scope: key.scope, address: key.sender), adding: 1, database)
+    try database.cachedStatement(sql: "INSERT INTO replay(window, seq, digest) VALUES(?, ?, ?)")
+      .execute(arguments: [window, key.seq.ordered, digest.data])
+  }
+
+  /// Counts records to a sender's; the row of his.
+  static func window(_ sender: Unsettled.Sender, adding records: Int, _ database: Database) throws -> Int64 {
+    let window = try Int64.fetchOne(
+      database.cachedStatement(
+        sql: """
+          INSERT INTO replay_window(scope, sender, records) VALUES(?, ?, ?)
+          ON CONFLICT DO UPDATE SET records = records + excluded.records RETURNING id
+          """),
+      arguments: [Int64(sender.scope.rawValue), sender.address.data, records])
+    guard let window else { throw StoreError(.failed, detail: "replay window row missing") }
+    return window
   }
 
   public func replayWindow(_ scope: ReplayScope, of sender: Bytes32) throws(StoreError) -> HomeRecords {

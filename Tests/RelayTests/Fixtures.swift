@@ -23,12 +23,17 @@ enum StoreKind: CaseIterable, Sendable {
   case memory
   case sqlite
   case sqliteInMemory
+  case journaled
+  /// Its tables are brought up to date with nearly every transaction.
+  case journaledBriefly
 
   func open(_ directory: TemporaryDirectory) throws -> any MailboxStore {
     switch self {
     case .memory: MemoryStore()
     case .sqlite: try SQLiteStore(directory: directory.path)
     case .sqliteInMemory: try SQLiteStore.inMemory()
+    case .journaled: try JournaledStore(directory: directory.path)
+    case .journaledBriefly: try JournaledStore(directory: directory.path, journalBytes: 100)
     }
   }
 }

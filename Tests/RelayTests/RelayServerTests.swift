@@ -107,7 +107,7 @@ import Wire
   func brokenStore() async throws {
     let directory = try TemporaryDirectory()
     // Room for some envelopes, as on a disk that is full.
-    let store = try SQLiteStore(directory: directory.path, maximumBytes: 60 * 4096)
+    let store = try JournaledStore(directory: directory.path, maximumBytes: 60 * 4096)
     let relay = try await TestRelay(home, store: store)
     let owner = try relay.client("owner")
     var number: UInt64 = 0

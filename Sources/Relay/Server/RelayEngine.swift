@@ -21,6 +21,8 @@ final class RelayEngine<Store: RelayStore> {
   private var replies: [RelayPeer: [RelayReply]] = [:]
   private var isStopping = false
   private var isAvailable = true
+  /// What was taken while the store could not forget it.
+  private var unconfirmed: [MessageName] = []
   /// When what is held was measured last.
   private var published: Instant?
 
@@ -87,7 +89,8 @@ final class RelayEngine<Store: RelayStore> {
     guard !group.isEmpty else { return }
     let now = clock()
     let taken = group.taken.compactMap { name, peer in withdraw(name, from: peer) }
-    let names = taken.map { MessageName($0.mailbox, $0.number) }
+    let names = unconfirmed + taken.map { MessageName($0.mailbox, $0.number) }
+    unconfirmed = []
     for message in taken { metrics.delivered(after: message.accepted, at: now) }
     var result = CommitResult()
     let begun = DispatchTime.now()
@@ -106,6 +109,8 @@ final class RelayEngine<Store: RelayStore> {
     } catch {
       note(available: false, error)
       result = CommitResult(outcomes: group.submits.map { _ in .refused(error.reason) })
+      // To forget may need less than to store; if not even that works, it is done with the next group.
+      do throws(StoreError) { try core.store.confirm(names) } catch { unconfirmed = names }
     }
     metrics.committed(group.submits.count, since: begun)
     for (submit, outcome) in zip(group.submits, result.outcomes) {

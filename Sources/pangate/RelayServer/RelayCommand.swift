@@ -69,8 +69,8 @@ struct RelayRunCommand: AsyncParsableCommand {
       return try await run(configuration, core, clock: clock, logger: logger)
     }
     guard let state = configuration.state else { return }
-    let store: SQLiteStore
-    do { store = try SQLiteStore(directory: state, maximumBytes: configuration.maximumBytes) } catch {
+    let store: JournaledStore
+    do { store = try JournaledStore(directory: state, maximumBytes: configuration.maximumBytes) } catch {
       throw Failure.cannotStart(error.description)
     }
     let core = try configuration.core(LocalRelayStore(store, limits: configuration.queues), now: clock.now)
