@@ -86,11 +86,14 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "NIOWebSocket", package: "swift-nio"),
       ]),
+    .target(
+      name: "Oracle",
+      dependencies: ["Wire", "COSE", "Envelope", .product(name: "Crypto", package: "swift-crypto")]),
     .executableTarget(
       name: "pangate",
       dependencies: [
         "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
-        "BorderRouter", "Bridge", "Radio", "Relay",
+        "BorderRouter", "Bridge", "Radio", "Relay", "Oracle", .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "CoreMetrics", package: "swift-metrics"), .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
@@ -123,7 +126,7 @@ let peers: [String: [String]] = [
 /// Tests of module X live in Tests/XTests. "Simulation" is no module: a whole home, of all of them.
 for module in [
   "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter",
-  "Bridge", "Radio", "Relay", "pangate", "Node", "Simulation",
+  "Bridge", "Radio", "Relay", "Oracle", "pangate", "Node", "Simulation",
 ] {
   let subjects = ([module] + peers[module, default: []]).compactMap { name in
     package.targets.first { $0.name == name }

@@ -9,18 +9,25 @@ import Wire
 /// outbox until the relay has it.
 public struct Endpoint<Store: MailboxStore> {
   public let identity: Identity
-  public private(set) var directory: PeerDirectory
+  public internal(set) var directory: PeerDirectory
+  /// Whose peer records are obeyed when they come.
+  let oracle: PublicIdentity?
   public let relay: Address
   public var clockSkew: UInt64 = 120
   public private(set) var counters = DropCounters()
   var mailboxes: Mailboxes<Store>
   var sequence: SequenceReserve<Store>
 
+  /// With `oracle`, peer records that it signs are obeyed as they come; what was obeyed before counts if it is newer than
+  /// `directory`.
   public init(
-    identity: Identity, directory: PeerDirectory, relay: Address, store: Store, queues: QueueLimits = QueueLimits()
+    identity: Identity, directory: PeerDirectory, oracle: PublicIdentity? = nil, relay: Address, store: Store,
+    queues: QueueLimits = QueueLimits()
   ) {
     self.identity = identity
-    self.directory = directory
+    self.oracle = oracle
+    self.directory =
+      oracle.map { .newest(directory, stored: Self.peerRecordKey, in: store, for: identity, oracle: $0) } ?? directory
     self.relay = relay
     mailboxes = Mailboxes(store, limits: queues)
     // One number at a time: an endpoint says little, and its numbers are what people see.
@@ -78,6 +85,8 @@ public struct Endpoint<Store: MailboxStore> {
     /// The command that it answers, if it is a receipt or a response.
     public var answers: String?
     public var receipt: Receipt?
+    /// Its number in the inbox; see ``Endpoint/forget(_:)``.
+    public var number: UInt64 = 0
   }
 
   /// Takes what the relay delivers. Custody is taken when this returns so.
@@ -95,9 +104,13 @@ public struct Endpoint<Store: MailboxStore> {
   }
 
   private mutating func accept(_ bytes: [UInt8], now: Instant) throws(ParseError) -> Delivery {
-    let envelope = try SignedEnvelope(parsing: bytes)
+    let envelope = try SignedEnvelope(parsing: bytes, maximumSize: SignedEnvelope.maximumRecordSize)
+    if let record = try obey(envelope) { return record }
+    guard envelope.bytes.count <= SignedEnvelope.defaultMaximumSize else {
+      throw ParseError(.envelopeTooLarge, at: SignedEnvelope.defaultMaximumSize)
+    }
     let sender = try directory.verifiedSender(of: envelope)
-    let delivery = try read(envelope, from: sender)
+    var delivery = try read(envelope, from: sender)
     try Freshness(skew: clockSkew).check(envelope.header, arrival: now, now: now)
     let deposit = envelope.deposit(from: sender.address, accepted: now)
     let outcome: PutOutcome
@@ -106,6 +119,7 @@ public struct Endpoint<Store: MailboxStore> {
         deposit, Deduplication(.endpoint, digest: envelope.contentDigest.bytes32), envelope, from: sender, now: now)
     } catch { throw ParseError(error.reason) }
     if let reason = outcome.refusal { throw ParseError(reason) }
+    if case .held(let numbers, _) = outcome { delivery.number = numbers.first.flatMap { $0 } ?? 0 }
     return delivery
   }
 
@@ -155,11 +169,15 @@ public struct Endpoint<Store: MailboxStore> {
   public func inboxContents() throws(StoreError) -> [Delivery] {
     try mailboxes.list(inbox).compactMap { message in
       guard let envelope = try? SignedEnvelope(parsing: message.bytes),
-        let sender = try? directory.verifiedSender(of: envelope)
+        let sender = try? directory.verifiedSender(of: envelope), var delivery = try? read(envelope, from: sender)
       else { return nil }
-      return try? read(envelope, from: sender)
+      delivery.number = message.number
+      return delivery
     }
   }
+
+  /// Removes from the inbox what whoever it is for has seen; an unknown number is harmless.
+  public func forget(_ number: UInt64) throws(StoreError) { try mailboxes.confirm(number, in: inbox) }
 }
 
 /// Why a command cannot be given.

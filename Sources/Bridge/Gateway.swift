@@ -36,7 +36,7 @@ public struct Gateway<Store: MailboxStore> {
   ) {
     self.identity = identity
     self.oracle = oracle
-    self.directory = Self.newest(directory, in: store, for: identity, oracle: oracle)
+    self.directory = .newest(directory, stored: Self.peerRecordKey, in: store, for: identity, oracle: oracle)
     self.relay = relay
     self.limits = limits
     mailboxes = Mailboxes(store, limits: queues)

@@ -4,21 +4,7 @@ import Wire
 
 extension Gateway {
   /// Name of the stored value: the envelope of the peer record that is obeyed.
-  private static var peerRecordKey: String { "gateway.peer-record" }
-
-  /// The record that was obeyed before a restart, if it is newer than what is given: who was removed stays so.
-  static func newest(
-    _ given: PeerDirectory, in store: Store, for identity: Identity, oracle: PublicIdentity
-  ) -> PeerDirectory {
-    // A store that cannot be read now takes nothing into custody either; a record of another group or oracle is
-    // no longer ours.
-    guard let bytes = try? store.value(peerRecordKey),
-      let envelope = try? SignedEnvelope(parsing: bytes, maximumSize: .max),
-      let stored = try? PeerDirectory.accept(
-        envelope, for: identity, oracle: oracle, current: given.record.version)
-    else { return given }
-    return stored
-  }
+  static var peerRecordKey: String { "gateway.peer-record" }
 
   /// A new peer record: from now on, and after a restart, it is what counts.
   ///

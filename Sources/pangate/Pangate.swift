@@ -18,14 +18,14 @@ struct Pangate: AsyncParsableCommand {
         pangate send --config endpoint.yaml --to lock --coap 'PUT /lock open' --wait
         pangate receive --config endpoint.yaml --follow
         pangate identity new --name lock -o lock.pem
+        pangate oracle admit --name phone --role endpoint --identity phone.pem
 
       \(Exit.help)
       """,
     version: "0.1.0",
     subcommands: [
       GatewayCommand.self, RelayCommand.self, StatusCommand.self, SendCommand.self, ReceiveCommand.self,
-      StreamCommand.self,
-      AccessCommand.self, RadioCommand.self, Sniff.self, Decode.self,
+      StreamCommand.self, OracleCommand.self, AccessCommand.self, RadioCommand.self, Sniff.self, Decode.self,
       Replay.self, IdentityCommand.self, EnvelopeCommand.self,
     ])
 

@@ -83,6 +83,11 @@ import Wire
       #expect(delivery?.from == sender && delivery?.vouchedBy == nil)
       #expect(delivery?.receipt == Receipt(.delivered) && delivery?.answers == "lock: PUT /lock open")
       #expect(try owner.inboxContents() == [try #require(delivery)])
+      // What was seen leaves, and does not come again.
+      try owner.forget(try #require(delivery).number)
+      #expect(try owner.inboxContents().isEmpty)
+      let again = owner.deliver(receipt.bytes, now: Home.start)
+      #expect(again.custody == .taken && again.delivery == nil)
     } else {
       #expect(custody == .refused(.envelopeNotAllowed) && delivery == nil)
       #expect(owner.counters[.envelopeNotAllowed] == 1)

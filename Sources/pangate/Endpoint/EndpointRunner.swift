@@ -29,7 +29,6 @@ final class EndpointRunner {
     case answered(UInt64, RelayAnswer)
   }
 
-  let directory: PeerDirectory
   let identity: Identity
   let client: RelayClient
   let clock: ShiftedClock
@@ -47,21 +46,24 @@ final class EndpointRunner {
   init(_ configuration: EndpointConfiguration, clock: ShiftedClock) throws {
     self.clock = clock
     identity = try IdentityFiles.identity(configuration.identityFile)
-    directory = try configuration.directory(identity)
     let store: SQLiteStore
     do { store = try SQLiteStore(directory: configuration.state) } catch {
       throw Failure.cannotStart(error.description)
     }
-    let settings = try configuration.relay.client(identity, serving: [], directory: directory)
+    let given = try configuration.directory(identity)
+    let settings = try configuration.relay.client(identity, serving: [], directory: given)
     endpoint = Endpoint(
-      identity: identity, directory: directory, relay: settings.relays[0].address, store: store,
-      queues: configuration.queues)
+      identity: identity, directory: given, oracle: try IdentityFiles.publicIdentity(configuration.oracleFile),
+      relay: settings.relays[0].address, store: store, queues: configuration.queues)
     let (events, input) = AsyncStream.makeStream(of: Event.self)
     (self.events, self.input) = (events, input)
     client = RelayClient(
       settings, group: MultiThreadedEventLoopGroup.singleton, clock: { clock.now },
       receive: { input.yield(.relay($0)) })
   }
+
+  /// The newest peer record that it has.
+  var directory: PeerDirectory { endpoint.directory }
 
   /// Its name in the peer record.
   var name: String { directory.member(identity.address)?.name ?? identity.name }

@@ -13,8 +13,9 @@ struct ReceiveCommand: AsyncParsableCommand {
     commandName: "receive",
     abstract: "Receive what the relays hold for this endpoint, and what comes.",
     discussion: """
-      Each message is verified, opened, and on disk before the relay forgets it. Without --follow, ends when nothing has
-      come for --idle seconds.
+      Each message is verified, opened, and on disk before the relay forgets it; what is shown leaves the disk again. What
+      came with an earlier command and was not shown comes first. Without --follow, ends when nothing has come for --idle
+      seconds.
 
       EXAMPLES
         pangate receive --config Config/endpoint.yaml
@@ -49,6 +50,11 @@ struct ReceiveCommand: AsyncParsableCommand {
     }
     var shown = 0
     var lastError: String?
+    for delivery in try runner.say({ try $0.inboxContents() }) where shown < count ?? .max {
+      try show(delivery, runner)
+      shown += 1
+    }
+    if let count, shown >= count { return }
     _ = try await runner.run(timeout: nil) { step in
       switch step {
       case .up(let url):
@@ -61,7 +67,7 @@ struct ReceiveCommand: AsyncParsableCommand {
         // Whoever does not follow wants to know.
         if !follow { restartTimer() }
       case .delivered(let delivery):
-        show(DeliveredMessage(delivery), to: runner.name)
+        try show(delivery, runner)
         shown += 1
         if let count, shown >= count { return true }
         restartTimer()
@@ -74,12 +80,13 @@ struct ReceiveCommand: AsyncParsableCommand {
     if let lastError, !follow { throw Failure.cannotStart(lastError) }
   }
 
-  private func show(_ message: DeliveredMessage, to name: String) {
-    let record = HomeRecord(time: .now, frame: nil, event: .delivered(message))
+  private func show(_ delivery: Endpoint<SQLiteStore>.Delivery, _ runner: EndpointRunner) throws {
+    let record = HomeRecord(time: .now, frame: nil, event: .delivered(DeliveredMessage(delivery)))
     if json {
       pangate.show(JSONOutput.line(HomeRecordJSON(record)))
     } else {
-      pangate.show(record.cells(to: name).filter { !$0.isEmpty }.joined(separator: "  "))
+      pangate.show(record.cells(to: runner.name).filter { !$0.isEmpty }.joined(separator: "  "))
     }
+    try runner.say { try $0.forget(delivery.number) }
   }
 }

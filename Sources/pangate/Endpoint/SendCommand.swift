@@ -124,6 +124,7 @@ struct SendCommand: AsyncParsableCommand {
         if let reason = delivery.receipt?.reason { more["reason"] = reason }
         if delivery.receipt == nil { more["reads"] = DeliveredMessage(delivery).line }
         show(receipt, sequence, more.merging(["signature": "verified"]) { $1 })
+        try runner.say { try $0.forget(delivery.number) }
         if let receipt = delivery.receipt, receipt.outcome != .delivered {
           failure = Failure(
             description: "seq \(sequence) was \(receipt.outcome): \(receipt.reason ?? "no reason given")",

@@ -62,7 +62,9 @@ struct StreamSendCommand: AsyncParsableCommand {
     var failure: Failure?
     let isOpen = try await runner.run(timeout: .seconds(timeout)) { step in
       switch step {
-      case .delivered(let delivery) where delivery.inReplyTo == opening: waiting.remove(delivery.from)
+      case .delivered(let delivery) where delivery.inReplyTo == opening:
+        waiting.remove(delivery.from)
+        try runner.say { try $0.forget(delivery.number) }
       case .refused(opening, let reason): failure = Failure(description: "refused: \(reason)", code: Exit.inputErrors)
       case .down(let url, let reason): note("pangate: \(url): \(reason); trying again")
       default: break
@@ -167,6 +169,7 @@ struct StreamReceiveCommand: AsyncParsableCommand {
       case .down(let url, let reason): note("pangate: \(url): \(reason); trying again")
       case .delivered(let delivery) where delivery.content.format == ContentFormats.streamKey:
         keys[delivery.from] = try StreamKey(parsing: delivery.content.bytes)
+        try runner.say { try $0.forget(delivery.number) }
         note("a stream of \(delivery.from)")
       case .chunk(let envelope, let delivery):
         guard let sender = try? runner.directory.verifiedSender(of: envelope), let key = keys[sender.name],
