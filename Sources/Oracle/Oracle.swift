@@ -187,7 +187,8 @@ public enum OracleError: Error, Hashable, Sendable, CustomStringConvertible {
       "the first 8 bytes of its address are those of '\(name)': make a new identity for the device ('pangate identity new')"
     case .radioTaken(let name):
       "the radio with this EUI-64 is that of '\(name)': check the number, or remove that one first"
-    case .classTooWeak(let stated): "its code says that it needs class \(stated.name) or stronger: give --class \(stated.name)"
+    case .classTooWeak(let stated):
+      "its code says that it needs class \(stated.name) or stronger: give --class \(stated.name)"
     case .nodeWithoutGateway(let name): "'\(name)' is a node, and which gateway hosts it is not said: give --gateway"
     case .confidentialIsNotVouched(let name):
       "'\(name)' is confidential: no gateway can vouch for what it must not read; let it sign, or speak OSCORE end to end"

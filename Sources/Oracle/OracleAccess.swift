@@ -15,7 +15,7 @@ extension Oracle {
       recipients[from].insert(to)
     }
     for (index, member) in members.enumerated() {
-      if member.address == identity.address { members.indices.forEach { allow(index, $0) } }
+      if member.address == identity.address { for other in members.indices { allow(index, other) } }
       let host = member.gateway.flatMap { indexes[$0] }
       for reader in member.readers.compactMap({ indexes[$0] }) {
         allow(index, reader)

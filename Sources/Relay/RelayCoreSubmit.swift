@@ -168,6 +168,12 @@ extension RelayCore {
         return .alreadyInCustody
       }
     } catch { throw ParseError(error.reason) }
+    // The list that is obeyed, signed once more.
+    if let obeyed = group.access?.list,
+      try AccessDirectory.accept(envelope, for: identity.address, oracle: group.oracle, current: nil).list == obeyed
+    {
+      return .alreadyInCustody
+    }
     let new = try AccessDirectory.accept(
       envelope, for: identity.address, oracle: group.oracle, current: group.access?.list.version)
     let before = members

@@ -93,6 +93,8 @@ import Wire
   @Test func onlyTheOraclesNewerListIsObeyed() throws {
     var relay = try home.relay(MemoryStore())
     #expect(try relay.accept(accessList: home.accessList(epoch: 5), now: now).code == RelayCode.changed)
+    // Signed once more it says nothing new.
+    #expect(try relay.accept(accessList: home.accessList(epoch: 5), now: now) == .alreadyInCustody)
     for epoch in [0, 1, 4, 5] as [UInt64] {
       #expect(
         try relay.accept(accessList: home.accessList(epoch: epoch) { $0.entries.removeLast() }, now: now)

@@ -159,7 +159,10 @@ struct OracleListCommand: ParsableCommand {
         commanders: member.commanders.compactMap { names[$0] }, traits: member.traits.names,
         url: record.relays.first { $0.address == member.address }?.url)
     }
-    if json { return lines.forEach { print(JSONOutput.line($0)) } }
+    if json {
+      for line in lines { print(JSONOutput.line(line)) }
+      return
+    }
     let isPublished = state.published == record.version.epoch
     print("group \(record.version.group.hex), epoch \(record.version.epoch)\(isPublished ? "" : ", not handed in yet")")
     var table = TextTable(["name", "role", "class", "address", "radio", "gateway", "readers", "commanders", "notes"])
