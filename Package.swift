@@ -11,7 +11,7 @@ let package = Package(
     .library(
       name: "PangateCore",
       targets: [
-        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
+        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "Queue",
         "BorderRouter",
       ]),
     .library(name: "PangateHost", targets: ["Bridge", "Radio"]),
@@ -46,6 +46,9 @@ let package = Package(
     .target(
       name: "COSE",
       dependencies: ["Wire", "CCrypto", .product(name: "Crypto", package: "swift-crypto")]),
+    .target(
+      name: "OSCORE",
+      dependencies: ["Wire", "CoAP", "COSE", .product(name: "Crypto", package: "swift-crypto")]),
     .target(
       name: "Envelope",
       dependencies: [
@@ -125,7 +128,7 @@ let peers: [String: [String]] = [
 
 /// Tests of module X live in Tests/XTests. "Simulation" is no module: a whole home, of all of them.
 for module in [
-  "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter",
+  "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "Queue", "BorderRouter",
   "Bridge", "Radio", "Relay", "Oracle", "pangate", "Node", "Simulation",
 ] {
   let subjects = ([module] + peers[module, default: []]).compactMap { name in

@@ -1,17 +1,21 @@
-import Crypto
+public import Crypto
 import FoundationEssentials
 import Wire
 
 /// AES-CCM-16-64-128 (RFC 9053, 4.2; RFC 3610 with L = 2 and M = 8), by libcrypto.
-enum AESCCM {
-  static let keyLength = 16
-  static let nonceLength = 13
-  static let tagLength = 8
-  /// The length field has two bytes.
-  static let maximumLength = 65_535
+public enum AESCCM {
+  /// Bytes of a key.
+  public static let keyLength = 16
+  /// Bytes of a nonce.
+  public static let nonceLength = 13
+  /// Bytes that a ciphertext has more than its plaintext.
+  public static let tagLength = 8
+  /// Bytes that a plaintext may have: the length field has two bytes.
+  public static let maximumLength = 65_535
 
-  /// The ciphertext with its tag; `nil` for a key, nonce or plaintext of a wrong length.
-  static func seal(_ plaintext: [UInt8], key: SymmetricKey, nonce: [UInt8], aad: [UInt8]) -> [UInt8]? {
+  /// The ciphertext with its tag; `nil` for a key, nonce or plaintext of a wrong length. A nonce must never be used
+  /// twice with one key.
+  public static func seal(_ plaintext: [UInt8], key: SymmetricKey, nonce: [UInt8], aad: [UInt8]) -> [UInt8]? {
     let key = key.bytes
     guard key.count == keyLength, nonce.count == nonceLength, plaintext.count <= maximumLength else {
       return nil
@@ -20,7 +24,7 @@ enum AESCCM {
   }
 
   /// The plaintext; `nil` if a length or the tag is wrong.
-  static func open(_ ciphertext: [UInt8], key: SymmetricKey, nonce: [UInt8], aad: [UInt8]) -> [UInt8]? {
+  public static func open(_ ciphertext: [UInt8], key: SymmetricKey, nonce: [UInt8], aad: [UInt8]) -> [UInt8]? {
     let key = key.bytes
     guard key.count == keyLength, nonce.count == nonceLength, ciphertext.count >= tagLength,
       ciphertext.count - tagLength <= maximumLength

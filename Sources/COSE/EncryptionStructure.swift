@@ -1,7 +1,7 @@
 import Wire
 
 /// The Enc_structure that is authenticated with a ciphertext (RFC 9052, 5.3), encoded.
-func encryptionStructure(_ context: String, protected: [UInt8], externalAAD: RawSpan) -> [UInt8] {
+package func encryptionStructure(_ context: String, protected: [UInt8], externalAAD: RawSpan) -> [UInt8] {
   var writer = CBORWriter(capacity: 32 + protected.count + externalAAD.byteCount)
   writer.array(3)
   writer.text(context)

@@ -139,6 +139,19 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case coseDecryptionFailed
   case coseNoRecipient
 
+  // OSCORE.
+  case oscoreUnprotected
+  case oscoreMalformed
+  case oscoreNested
+  case oscoreParametersInvalid
+  case oscoreContextUnknown
+  case oscoreContextOther
+  case oscoreContextLimit
+  case oscoreDecryptionFailed
+  case oscoreReplay
+  case oscoreNotificationStale
+  case oscoreSequenceExhausted
+
   // Envelopes, peer records, policy.
   case envelopeStructure
   case envelopeSenderUnknown

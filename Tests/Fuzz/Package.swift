@@ -6,7 +6,7 @@ import PackageDescription
 let names = [
   "fuzz-capture", "fuzz-cbor", "fuzz-coap", "fuzz-coap-exchange", "fuzz-coap-stream", "fuzz-cose", "fuzz-decode",
   "fuzz-envelope", "fuzz-ieee802154", "fuzz-ipv6", "fuzz-lowpan-headers", "fuzz-lowpan-reassembly", "fuzz-mac",
-  "fuzz-queue", "fuzz-spinel",
+  "fuzz-oscore", "fuzz-queue", "fuzz-spinel",
 ]
 
 let package = Package(
