@@ -52,11 +52,11 @@ struct EDHOCDraftVectorTests {
     #expect(message.connectionIdentifier.encoding == vector["c_i"])
     #expect(try message.encoded() == vector["message_1"])
     #expect(EDHOCKeySchedule.hash(vector["message_1"]) == vector["h_message_1_raw"])
-    let g_y = try EDHOCFixtures.agreementKey(vector["y_raw"]).publicKey
-    #expect(g_y.xCoordinate == vector["g_y_raw"])
+    let peer = try EDHOCFixtures.agreementKey(vector["y_raw"]).publicKey
+    #expect(peer.xCoordinate == vector["g_y_raw"])
     let x = try EDHOCFixtures.agreementKey(vector["x_raw"])
     #expect(x.publicKey.xCoordinate == vector["g_x_raw"])
-    #expect(try x.sharedSecretFromKeyAgreement(with: g_y) == vector["g_xy_raw"])
+    #expect(try x.sharedSecretFromKeyAgreement(with: peer) == vector["g_xy_raw"])
     let secret = try x.sharedSecretFromKeyAgreement(with: #require(.init(xCoordinate: vector["g_y_raw"])))
     #expect(EDHOCKeySchedule.extract(salt: vector["salt_raw"], secret) == vector.secret("prk_2e_raw"))
     #expect(EDHOCKeySchedule.hash(vector["input_th_2"]) == vector["th_2_raw"])

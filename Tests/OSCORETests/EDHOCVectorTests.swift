@@ -19,7 +19,7 @@ struct EDHOCVectorTests {
 
   private func initiator(_ suites: [Int64], selecting: Int64 = 2) throws -> EDHOCInitiator {
     try EDHOCInitiator(
-      profile: EDHOCProfile(suites: suites.map(EDHOCCipherSuite.init), usesMessage4: true),
+      profile: EDHOCProfile(suites: suites.map(EDHOCCipherSuite.init), message4: .required),
       selecting: EDHOCCipherSuite(rawValue: selecting),
       connectionIdentifier: EDHOCConnectionIdentifier(value("C_I")),
       ephemeralKey: EDHOCFixtures.agreementKey(value("X")))
@@ -28,7 +28,7 @@ struct EDHOCVectorTests {
   @Test("Every message, the keys for OSCORE and those after a key update")
   func session() throws {
     var initiator = try initiator([6, 2])
-    var responder = EDHOCResponder(profile: EDHOCProfile(suites: [.suite2], usesMessage4: true))
+    var responder = EDHOCResponder(profile: EDHOCProfile(suites: [.suite2], message4: .required))
     let message1 = try initiator.composeMessage1()
     #expect(try message1 == value("message_1"))
     try responder.processMessage1(message1)

@@ -14,6 +14,19 @@ public struct EDHOCCredential: Hashable, Sendable {
   /// The `kid` inside a claims set's COSE_Key, if it has one.
   public let keyID: [UInt8]?
 
+  /// Any credential, for example a CWT or a claims set that is not deterministically encoded: the item `encoded` and the
+  /// key that the caller found in it, `point`: 65 bytes, uncompressed.
+  ///
+  /// Throws ``DropReason/edhocCredentialInvalid`` for what is no point of the curve.
+  public init(encoded: [UInt8], point: [UInt8], keyID: [UInt8]? = nil) throws(ParseError) {
+    guard (try? P256.KeyAgreement.PublicKey(point: point.rawSpan)) != nil else {
+      throw ParseError(.edhocCredentialInvalid)
+    }
+    self.encoded = encoded
+    self.point = point
+    self.keyID = keyID
+  }
+
   /// A CWT Claims Set whose `cnf` claim holds a COSE_Key of type EC2 on P-256.
   ///
   /// Throws ``DropReason/edhocCredentialInvalid`` if it does not, and the reasons of ``CBORReader``.
@@ -47,14 +60,7 @@ public struct EDHOCCredential: Hashable, Sendable {
   ///
   /// Throws ``DropReason/edhocCredentialInvalid`` for what is no point of the curve.
   public init(certificate: [UInt8], point: [UInt8]) throws(ParseError) {
-    guard (try? P256.KeyAgreement.PublicKey(point: point.rawSpan)) != nil else {
-      throw ParseError(.edhocCredentialInvalid)
-    }
-    var writer = CBORWriter(capacity: certificate.count + 5)
-    writer.bytes(certificate)
-    encoded = writer.bytes
-    self.point = point
-    keyID = nil
+    try self.init(encoded: certificate.asItem, point: point)
   }
 
   /// The certificate in DER; `nil` for a claims set.

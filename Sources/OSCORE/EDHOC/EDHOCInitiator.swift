@@ -5,7 +5,7 @@ public import Wire
 /// The Initiator of one EDHOC session (RFC 9528, 5), as a value without input and output.
 ///
 /// The steps, in this order: ``composeMessage1(ead:)``, ``processMessage2(_:)``, ``authenticate(_:)``,
-/// ``composeMessage3(identity:ead:)`` and, if the profile has it, ``processMessage4(_:)``. Then ``session`` holds the
+/// ``composeMessage3(identity:ead:)`` and, as the profile has it, ``processMessage4(_:)``. Then ``session`` holds the
 /// keys. A step out of order throws and changes nothing; a step that fails ends the session, and every later one throws.
 /// A value is used for one session and not copied: two message_3 from one state would share key and nonce.
 public struct EDHOCInitiator: Sendable, CustomStringConvertible, CustomReflectable {
@@ -177,9 +177,9 @@ public struct EDHOCInitiator: Sendable, CustomStringConvertible, CustomReflectab
       role: .initiator, method: method, suite: suite, initiatorIdentifier: connectionIdentifier,
       responderIdentifier: peer.connectionIdentifier, peer: peer.peer, prk4e3m: prk4e3m, transcript4: transcript4)
     state =
-      profile.usesMessage4
-      ? .waiting4(session, EDHOCSealing.message4(prk4e3m, transcript: transcript4, suite: suite))
-      : .completed(session)
+      profile.message4 == .unused
+      ? .completed(session)
+      : .waiting4(session, EDHOCSealing.message4(prk4e3m, transcript: transcript4, suite: suite))
     return message
   }
 
@@ -197,8 +197,14 @@ public struct EDHOCInitiator: Sendable, CustomStringConvertible, CustomReflectab
     } catch { throw .refused(error.reason, message: 4) }
   }
 
-  /// The keys, once the last step was done.
-  public var session: EDHOCSession? { if case .completed(let session) = state { session } else { nil } }
+  /// The keys, once the last step was done, or the last that is required.
+  public var session: EDHOCSession? {
+    switch state {
+    case .completed(let session): session
+    case .waiting4(let session, _) where profile.message4 == .optional: session
+    default: nil
+    }
+  }
 
   /// C_R, once the Responder is authenticated: what goes before message_3 in a CoAP request.
   public var peerConnectionIdentifier: EDHOCConnectionIdentifier? {

@@ -5,7 +5,7 @@ import Wire
 /// The Responder of one EDHOC session (RFC 9528, 5), as a value without input and output.
 ///
 /// The steps, in this order: ``processMessage1(_:)``, ``composeMessage2(identity:connectionIdentifier:ephemeralKey:ead:)``,
-/// ``processMessage3(_:)``, ``authenticate(_:)`` and, if the profile has it, ``composeMessage4(ead:)``. Then ``session``
+/// ``processMessage3(_:)``, ``authenticate(_:)`` and, as the profile has it, ``composeMessage4(ead:)``. Then ``session``
 /// holds the keys. A step out of order throws and changes nothing; a step that fails ends the session, and every later
 /// one throws. A value is used for one session and not copied.
 public struct EDHOCResponder: Sendable, CustomStringConvertible, CustomReflectable {
@@ -171,9 +171,9 @@ public struct EDHOCResponder: Sendable, CustomStringConvertible, CustomReflectab
         initiatorIdentifier: waiting.initiatorIdentifier, responderIdentifier: waiting.responderIdentifier,
         peer: candidate, prk4e3m: prk4e3m, transcript4: transcript4)
       state =
-        profile.usesMessage4
-        ? .authenticated(session, EDHOCSealing.message4(prk4e3m, transcript: transcript4, suite: waiting.suite))
-        : .completed(session)
+        profile.message4 == .unused
+        ? .completed(session)
+        : .authenticated(session, EDHOCSealing.message4(prk4e3m, transcript: transcript4, suite: waiting.suite))
       return candidate
     }
     throw .refused(.edhocAuthenticationFailed, message: 3)
@@ -208,8 +208,14 @@ public struct EDHOCResponder: Sendable, CustomStringConvertible, CustomReflectab
     return message
   }
 
-  /// The keys, once the last step was done.
-  public var session: EDHOCSession? { if case .completed(let session) = state { session } else { nil } }
+  /// The keys, once the last step was done, or the last that is required.
+  public var session: EDHOCSession? {
+    switch state {
+    case .completed(let session): session
+    case .authenticated(let session, _) where profile.message4 == .optional: session
+    default: nil
+    }
+  }
 
   /// C_R, once message_2 was sent: what an incoming message_3 is to be recognised by.
   public var connectionIdentifier: EDHOCConnectionIdentifier? {
