@@ -91,6 +91,22 @@ struct EDHOCOrderTests {
     #expect(pair.responder.session == nil && pair.responder.connectionIdentifier == nil)
   }
 
+  @Test("A wrong message_4 takes the keys back", arguments: [EDHOCMessage4Use.optional, .required])
+  func wrongMessage4(_ use: EDHOCMessage4Use) throws {
+    var generator = SeededGenerator(seed: 11)
+    var pair = try EDHOCPair(Self.way, message4: use, generator: &generator)
+    var right: [UInt8] = []
+    #expect(throws: EDHOCFailure(.edhocDecryptionFailed, reply: .unspecified("message_4 not accepted"))) {
+      _ = try pair.run {
+        guard $0 == 4 else { return $1 }
+        right = $1
+        return [0x48] + generator.bytes(8)
+      }
+    }
+    #expect(pair.initiator.hasFailed && pair.initiator.session == nil)
+    outOfOrder { try pair.initiator.processMessage4(right) }
+  }
+
   @Test("An unknown credential is reported, in both directions")
   func unknownCredential() throws {
     var generator = SeededGenerator(seed: 3)

@@ -38,6 +38,39 @@ struct EDHOCSessionTests {
     }
   }
 
+  @Test(
+    "Messages are as long as RFC 9528, 1.2 has them with suite 2, and longer by MACs and tags with suite 3",
+    arguments: [
+      (EDHOCMethod.staticDH, EDHOCCipherSuite.suite2, false, [37, 45, 19, 9]),
+      (.staticDH, .suite2, true, [37, 58, 33, 9]),
+      (.signature, .suite2, false, [37, 102, 77, 9]), (.signature, .suite2, true, [37, 115, 90, 9]),
+      (.staticDH, .suite3, false, [37, 53, 36, 17]), (.staticDH, .suite3, true, [37, 66, 49, 17]),
+      (.signature, .suite3, false, [37, 102, 85, 17]), (.signatureAndStaticDH, .suite3, false, [37, 53, 85, 17]),
+    ])
+  func lengths(method: EDHOCMethod, suite: EDHOCCipherSuite, x5t: Bool, expected: [Int]) throws {
+    var generator = SeededGenerator(seed: 7)
+    let naming = x5t ? EDHOCNaming.truncatedX5t : .keyID
+    var pair = try EDHOCPair(
+      EDHOCCase(method: method, suite: suite, initiator: naming, responder: naming), generator: &generator)
+    pair.initiator = try EDHOCInitiator(
+      profile: pair.profile, method: method, selecting: suite, connectionIdentifier: EDHOCConnectionIdentifier([1]),
+      ephemeralKey: EDHOCFixtures.ephemeral(&generator))
+    pair.responderIdentifier = EDHOCConnectionIdentifier([2])
+    pair.ead = [[], [], [], []]
+    if !x5t {
+      let names = try [pair.initiatorIdentity, pair.responderIdentity].map {
+        try EDHOCIdentity($0.credential, identifiedBy: .keyID([3]), key: $0.key)
+      }
+      (pair.initiatorIdentity, pair.responderIdentity) = (names[0], names[1])
+    }
+    var lengths: [Int] = []
+    _ = try pair.run {
+      lengths.append($1.count)
+      return $1
+    }
+    #expect(lengths == expected)
+  }
+
   @Test("Two sessions of the same parties have nothing in common")
   func freshness() throws {
     var generator = SeededGenerator(seed: 2)
