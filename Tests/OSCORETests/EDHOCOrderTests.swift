@@ -122,6 +122,7 @@ struct EDHOCOrderTests {
       Issue.record("believed nobody")
     } catch {
       #expect(error == EDHOCFailure(.edhocCredentialUnknown, reply: .unknownCredential))
+      #expect(other.initiator.peerConnectionIdentifier == pair.responderIdentifier)
       // The Responder takes it in where message_3 was due.
       let reply = try #require(error.reply).encoded()
       #expect(reply == [0x03, 0xf5])

@@ -43,6 +43,9 @@ public struct EDHOCInitiator: Sendable, CustomStringConvertible, CustomReflectab
   public let suite: EDHOCCipherSuite
   /// C_I.
   public let connectionIdentifier: EDHOCConnectionIdentifier
+  /// C_R as message_2 has it: what goes before message_3 in a CoAP request, and before the error message that stands in its
+  /// place. It is the Responder's only after ``authenticate(_:)``.
+  public private(set) var peerConnectionIdentifier: EDHOCConnectionIdentifier?
   private let profile: EDHOCProfile
   private let ephemeralKey: P256.KeyAgreement.PrivateKey
   private var state: State = .start
@@ -95,6 +98,7 @@ public struct EDHOCInitiator: Sendable, CustomStringConvertible, CustomReflectab
     else { throw .refused(.tooLong, message: 2) }
     do throws(ParseError) {
       let plaintext = try EDHOCPlaintext2(parsing: encoded)
+      peerConnectionIdentifier = plaintext.connectionIdentifier
       guard plaintext.connectionIdentifier != connectionIdentifier else {
         throw ParseError(.edhocConnectionIdentifierInvalid)
       }
@@ -202,15 +206,6 @@ public struct EDHOCInitiator: Sendable, CustomStringConvertible, CustomReflectab
     switch state {
     case .completed(let session): session
     case .waiting4(let session, _) where profile.message4 == .optional: session
-    default: nil
-    }
-  }
-
-  /// C_R, once the Responder is authenticated: what goes before message_3 in a CoAP request.
-  public var peerConnectionIdentifier: EDHOCConnectionIdentifier? {
-    switch state {
-    case .authenticated(let peer): peer.connectionIdentifier
-    case .waiting4(let session, _), .completed(let session): session.responderIdentifier
     default: nil
     }
   }
