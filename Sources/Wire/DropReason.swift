@@ -152,6 +152,20 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case oscoreNotificationStale
   case oscoreSequenceExhausted
 
+  // EDHOC.
+  case edhocMalformed
+  case edhocMethodUnsupported
+  case edhocSuiteUnsupported
+  case edhocEphemeralKeyInvalid
+  case edhocConnectionIdentifierInvalid
+  case edhocCriticalUnknown
+  case edhocCredentialUnknown
+  case edhocCredentialInvalid
+  case edhocAuthenticationFailed
+  case edhocDecryptionFailed
+  case edhocUnexpectedMessage
+  case edhocPeerError
+
   // Envelopes, peer records, policy.
   case envelopeStructure
   case envelopeSenderUnknown

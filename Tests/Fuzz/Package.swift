@@ -5,8 +5,8 @@ import PackageDescription
 // builds and runs them.
 let names = [
   "fuzz-capture", "fuzz-cbor", "fuzz-coap", "fuzz-coap-exchange", "fuzz-coap-stream", "fuzz-cose", "fuzz-decode",
-  "fuzz-envelope", "fuzz-ieee802154", "fuzz-ipv6", "fuzz-lowpan-headers", "fuzz-lowpan-reassembly", "fuzz-mac",
-  "fuzz-oscore", "fuzz-queue", "fuzz-spinel",
+  "fuzz-edhoc", "fuzz-envelope", "fuzz-ieee802154", "fuzz-ipv6", "fuzz-lowpan-headers", "fuzz-lowpan-reassembly",
+  "fuzz-mac", "fuzz-oscore", "fuzz-queue", "fuzz-spinel",
 ]
 
 let package = Package(
