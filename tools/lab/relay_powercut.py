@@ -169,7 +169,8 @@ class PowerCut(Load):
             self.next.rename(self.disk)
             since = self.next_moment
         else:
-            shutil.rmtree(self.disk, ignore_errors=True)
+            for folder in (self.disk, self.next):
+                shutil.rmtree(folder, ignore_errors=True)
             (self.relay.state if self.options.made else self.disk).mkdir(parents=True)
             since = 0
         for sender in self.senders:
