@@ -19,8 +19,8 @@ final class StateDirectory {
   let databasePath: String
   private let lock: FileHandle
 
-  /// Makes the directory (mode 0700) and an empty database file (mode 0600) if there are none, and takes the
-  /// lock.
+  /// Makes the directory (mode 0700) and an empty database file (mode 0600) if there are none, takes the lock, and
+  /// puts all that on the disk.
   init(_ path: String) throws(StoreError) {
     self.path = path
     databasePath = path + "/pangate.sqlite"
@@ -42,8 +42,39 @@ final class StateDirectory {
     }
     guard flock(lock.fileDescriptor, LOCK_EX | LOCK_NB) == 0 else { throw StoreError(.inUse, path: path) }
     self.lock = lock
+    try sync()
   }
 
   /// Gives the directory up.
   func release() { try? lock.close() }
+
+  /// Sees to it that nothing that is read from now on can go with the power.
+  ///
+  /// The files may be as a process left them that was killed before its sync. The names count up to the root: to sync a
+  /// file says nothing of the directory that it is in, nor of where that one is.
+  private func sync() throws(StoreError) {
+    for file in [databasePath, databasePath + "-wal"] where FileManager.default.fileExists(atPath: file) {
+      try Self.sync(file, mayBeOthers: false)
+    }
+    var folder = URL(fileURLWithPath: path).resolvingSymlinksInPath()
+    try Self.sync(folder.path, mayBeOthers: false)
+    while folder.path != "/" {
+      folder.deleteLastPathComponent()
+      try Self.sync(folder.path, mayBeOthers: true)
+    }
+  }
+
+  /// A directory that this process may not read was not made by it.
+  private static func sync(_ path: String, mayBeOthers: Bool) throws(StoreError) {
+    let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else {
+      if mayBeOthers { return }
+      throw StoreError(.notWritable, path: path, detail: "cannot be opened")
+    }
+    defer { close(file) }
+    // Not every file system can do it for directories, or needs it.
+    guard fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS else {
+      throw StoreError(.failed, path: path, detail: "cannot be synced")
+    }
+  }
 }

@@ -441,9 +441,10 @@ def tls_context():
 class Relay:
     """The relay's process, on one state directory, which it keeps from start to start."""
 
-    def __init__(self, program, group, folder, listen=("coap+tcp://127.0.0.1:0",), extra="", prefix=()):
+    def __init__(self, program, group, folder, listen=("coap+tcp://127.0.0.1:0",), extra="", prefix=(), state=None):
         self.program = program
         self.folder = Path(folder)
+        self.state = Path(state) if state else self.folder / "state"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.control = self.folder / "control"
         self.listen = list(listen)
@@ -457,7 +458,7 @@ class Relay:
             f"identity: {group.folder}/relay.pem\n"
             f"listen: {json.dumps(self.listen)}\n"
             f"groups: [{{oracle: {group.folder}/oracle.pem, access-list: {group.folder}/access-list.cose}}]\n"
-            f"store: {{state: {self.folder}/state}}\n"
+            f"store: {{state: {self.state}}}\n"
             f"control: {self.control}\n" + extra
         )
         self.log = self.folder / "log"

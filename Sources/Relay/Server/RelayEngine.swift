@@ -274,6 +274,8 @@ final class RelayEngine<Store: RelayStore> {
   /// Hands a message that was just stored to its connection, if that has room and nothing waits before it.
   private func handOut(_ message: HeldMessage) {
     guard let state = served[message.mailbox], let client = clients[state.peer] else { return }
+    // One that arrived with it may have woken the mailbox, and both were sent then.
+    guard message.number > state.cursor else { return }
     guard !state.hasBacklog, hasRoom(client, for: message) else { return wake(message.mailbox) }
     send(message, to: state.peer)
   }
