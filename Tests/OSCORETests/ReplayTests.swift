@@ -76,4 +76,13 @@ struct ReplayTests {
     #expect(window.isNew(OSCOREOptionValue.maximumPartialIV - 127))
     #expect(!window.isNew(OSCOREOptionValue.maximumPartialIV - 128))
   }
+
+  @Test("A window that starts at a number takes none below, and answers only that one with its own nonce")
+  func lowerLimit() {
+    var window = PartialIVWindow(size: 32, from: 50)
+    for number in 0...50 as ClosedRange<UInt64> { #expect(!window.isNew(number)) }
+    #expect(window.isNew(51))
+    let taken = [49, 51, 50, 50].map { window.takeNonce(of: $0) }
+    #expect(taken == [false, false, true, false])
+  }
 }
