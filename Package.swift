@@ -96,7 +96,8 @@ let package = Package(
       name: "pangate",
       dependencies: [
         "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
-        "BorderRouter", "Bridge", "Radio", "Relay", "Oracle", .product(name: "Crypto", package: "swift-crypto"),
+        "BorderRouter", "Bridge", "Node", "Radio", "Relay", "Oracle",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "CoreMetrics", package: "swift-metrics"), .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),

@@ -25,7 +25,8 @@ struct Pangate: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       GatewayCommand.self, RelayCommand.self, StatusCommand.self, SendCommand.self, ReceiveCommand.self,
-      StreamCommand.self, OracleCommand.self, AccessCommand.self, RadioCommand.self, Sniff.self, Decode.self,
+      StreamCommand.self, NodeCommand.self, OracleCommand.self, AccessCommand.self, RadioCommand.self, Sniff.self,
+      Decode.self,
       Replay.self, IdentityCommand.self, EnvelopeCommand.self,
     ])
 

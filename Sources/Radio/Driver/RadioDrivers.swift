@@ -11,6 +11,7 @@ public enum RadioDrivers {
     switch url.target {
     case .linux(let interface): LinuxDriver(url, interface: interface, group: group)
     case .zep(let host, let port): ZEPDriver(url, host: host, port: port, group: group)
+    case .zepPeer(let host, let port): ZEPDriver(url, peer: (host, port), group: group)
     case .pcap(let path): PcapDriver(url, path: path, speed: recordingSpeed)
     case .serial, .command: SpinelDriver(url: url, group: group)
     }

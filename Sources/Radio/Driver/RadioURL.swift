@@ -6,6 +6,7 @@ import Foundation
 ///     spinel:/dev/ttyACM0?baud=460800      a radio co-processor on a serial port or a pty
 ///     spinel+exec:ot-rcp 1                 one that is a program, over a pty
 ///     zep://0.0.0.0:17754                  simulated radios over UDP; the address is the one to bind
+///     zep+peer://127.0.0.1:17754           one simulated radio; the address is the one that all of them are heard at
 ///     pcap:FILE                            a recording, for listening only
 public struct RadioURL: Sendable, Hashable, CustomStringConvertible {
   public enum Target: Sendable, Hashable {
@@ -13,6 +14,8 @@ public struct RadioURL: Sendable, Hashable, CustomStringConvertible {
     case serial(path: String, baud: Int)
     case command([String])
     case zep(host: String, port: Int)
+    /// One that is heard by whoever has bound this address.
+    case zepPeer(host: String, port: Int)
     case pcap(path: String)
   }
 
@@ -38,7 +41,12 @@ public struct RadioURL: Sendable, Hashable, CustomStringConvertible {
       let words = rest.split(separator: " ").map(String.init)
       guard !words.isEmpty else { throw Self.unknown(text, "names no command") }
       target = .command(words)
-    case "zep": target = try Self.zep(text, rest)
+    case "zep":
+      let (host, port) = try Self.zep(text, rest)
+      target = .zep(host: host, port: port)
+    case "zep+peer":
+      let (host, port) = try Self.zep(text, rest)
+      target = .zepPeer(host: host, port: port)
     case "pcap":
       guard !rest.isEmpty else { throw Self.unknown(text, "names no file") }
       target = .pcap(path: rest)
@@ -57,7 +65,7 @@ public struct RadioURL: Sendable, Hashable, CustomStringConvertible {
     return .serial(path: path, baud: baud)
   }
 
-  private static func zep(_ text: String, _ rest: String) throws(RadioError) -> Target {
+  private static func zep(_ text: String, _ rest: String) throws(RadioError) -> (host: String, port: Int) {
     guard rest.hasPrefix("//") else { throw unknown(text, "names no address") }
     let authority = rest.dropFirst(2)
     let (host, port): (Substring, Substring?)
@@ -70,9 +78,9 @@ public struct RadioURL: Sendable, Hashable, CustomStringConvertible {
       (host, port) = (parts.first ?? "", parts.count == 2 ? parts[1] : nil)
     }
     guard !host.isEmpty else { throw unknown(text, "names no address") }
-    guard let port else { return .zep(host: String(host), port: Int(ZEPHeader.port)) }
+    guard let port else { return (String(host), Int(ZEPHeader.port)) }
     guard let number = UInt16(port) else { throw unknown(text, "has no port between 0 and 65535") }
-    return .zep(host: String(host), port: Int(number))
+    return (String(host), Int(number))
   }
 
   private static func unknown(_ text: String, _ what: String) -> RadioError {

@@ -13,6 +13,7 @@ public final class ZEPDriver: RadioDriver {
   private let host: String
   private let port: Int
   private let group: any EventLoopGroup
+  private let peer: (host: String, port: Int)?
   private let stream = RadioEventStream()
   private let link = ZEPLink()
 
@@ -21,6 +22,16 @@ public final class ZEPDriver: RadioDriver {
     self.url = url
     self.host = host
     self.port = port
+    self.group = group
+    peer = nil
+  }
+
+  /// One radio of several, which `peer` hears: that of a node. `url` is of the kind ``RadioURL/Target/zepPeer(host:port:)``.
+  public init(_ url: RadioURL, peer: (host: String, port: Int), group: any EventLoopGroup) {
+    self.url = url
+    host = peer.host.contains(":") ? "::" : "0.0.0.0"
+    port = 0
+    self.peer = peer
     self.group = group
   }
 
@@ -34,6 +45,16 @@ public final class ZEPDriver: RadioDriver {
     await close()
     stream.restart()
     let (stream, url) = (stream, url)
+    var other: SocketAddress?
+    if let peer {
+      guard let address = try? SocketAddress.makeAddressResolvingHost(peer.host, port: peer.port) else {
+        throw RadioError(
+          .notFound, radio: url.description, detail: "'\(peer.host)' is no address that is known",
+          remedy: "name one, for example 127.0.0.1")
+      }
+      other = address
+    }
+    let peer = other
     do {
       let channel = try await DatagramBootstrap(group: group)
         .channelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -41,7 +62,7 @@ public final class ZEPDriver: RadioDriver {
         .channelInitializer { channel in
           channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandler(
-              ZEPHandler(settings: settings, stream: stream, url: url), name: ZEPHandler.name)
+              ZEPHandler(settings: settings, stream: stream, url: url, peer: peer), name: ZEPHandler.name)
           }
         }
         .bind(host: host, port: port).get()

@@ -47,11 +47,18 @@ final class ZEPHandler: ChannelInboundHandler {
   private var sequence: UInt32 = 0
   private var countedRetransmissions: UInt64 = 0
 
-  init(settings: RadioSettings, stream: RadioEventStream, url: RadioURL) {
+  /// With `peer`, this is one radio among others, which all are heard there.
+  private let peer: SocketAddress?
+
+  init(settings: RadioSettings, stream: RadioEventStream, url: RadioURL, peer: SocketAddress? = nil) {
     self.settings = settings
     self.stream = stream
     self.url = url
-    radio = SoftwareRadio(settings: settings, configuration: .zep)
+    self.peer = peer
+    var configuration = SoftwareRadioConfiguration.zep
+    configuration.isPANCoordinator = peer == nil
+    radio = SoftwareRadio(settings: settings, configuration: configuration)
+    if let peer { peers[peer] = Peer(address: peer, lastHeard: .now) }
   }
 
   func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -87,6 +94,7 @@ final class ZEPHandler: ChannelInboundHandler {
   }
 
   private func receive(_ bytes: [UInt8], from address: SocketAddress, now: Instant) throws(ParseError) {
+    guard peer.map({ $0 == address }) ?? true else { throw ParseError(.zepMalformed) }
     var reader = ByteReader(bytes.rawSpan)
     let header = try ZEPHeader(parsing: &reader)
     switch header {

@@ -10,7 +10,7 @@ struct SpinelLine: Sendable {
     switch url.target {
     case .serial(let path, let baud): try serial(path, baud: baud, radio: url.description)
     case .command(let words): try command(words, radio: url.description)
-    case .linux, .zep, .pcap:
+    case .linux, .zep, .zepPeer, .pcap:
       throw RadioError(
         .notSupported, radio: url.description, detail: "it is no spinel radio",
         remedy: "write spinel:/dev/ttyACM0?baud=460800 or spinel+exec:COMMAND")

@@ -75,7 +75,7 @@ enum ContentText {
       + table.text.components(separatedBy: "\n")
   }
 
-  private static func lines(_ message: EncapsulatedMessage) -> [String] {
+  static func lines(_ message: EncapsulatedMessage) -> [String] {
     let methods: [UInt8: String] = [
       1: "GET", 2: "POST", 3: "PUT", 4: "DELETE", 5: "FETCH", 6: "PATCH", 7: "iPATCH",
     ]

@@ -7,6 +7,11 @@ enum SecretFile {
   /// Writes `text` with mode 0600 from the first moment, never over an existing file unless `force` is set, and
   /// complete or not at all.
   static func write(_ text: String, to path: String, force: Bool) throws {
+    try write(Data(text.utf8), to: path, force: force)
+  }
+
+  /// The same for any bytes.
+  static func write(_ bytes: Data, to path: String, force: Bool) throws {
     if !force, FileManager.default.fileExists(atPath: path) { throw exists(path) }
     let temporary = "\(path).new-\(ProcessInfo.processInfo.processIdentifier)"
     // O_EXCL: nobody can have put a link there.
@@ -15,7 +20,7 @@ enum SecretFile {
     let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     defer { unsafe unlink(temporary) }
     do {
-      try handle.write(contentsOf: Data(text.utf8))
+      try handle.write(contentsOf: bytes)
       try handle.synchronize()
       try handle.close()
     } catch {

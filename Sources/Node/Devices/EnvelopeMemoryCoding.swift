@@ -1,0 +1,62 @@
+import COSE
+import Envelope
+import Wire
+
+/// What is in a node's flash, as deterministic CBOR: a map of sequence limit (1), windows by commander (2) and receipts that
+/// are owed (3).
+extension EnvelopeMemory: CBORItem {
+  /// Throws ``DropReason/envelopeStructure`` for unknown keys, and what the fields throw.
+  @_lifetime(reader: copy reader)
+  public init(reading reader: inout CBORReader) throws(ParseError) {
+    self.init()
+    var map = try reader.map()
+    while try reader.nextKey(in: &map) {
+      let position = reader.offset
+      switch try reader.unsigned() {
+      case 1: sequenceLimit = try reader.unsigned()
+      case 2:
+        var entries = try reader.map()
+        while try reader.nextKey(in: &entries) {
+          let address = try Address(parsing: try reader.bytes(count: Address.length))
+          windows[address] = try ReplayWindow(parsing: try reader.bytes())
+        }
+      case 3:
+        for _ in 0..<(try reader.array()) { owed.append(try OwedReceipt(reading: &reader)) }
+      default: throw ParseError(.envelopeStructure, at: position)
+      }
+    }
+  }
+
+  public func write(to writer: inout CBORWriter) throws(EmitError) {
+    writer.map(3)
+    writer.unsigned(1)
+    writer.unsigned(sequenceLimit)
+    writer.unsigned(2)
+    writer.map(windows.count)
+    for (address, window) in windows.sorted(by: { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }) {
+      writer.bytes(address.bytes)
+      writer.bytes(try window.encoded())
+    }
+    writer.unsigned(3)
+    writer.array(owed.count)
+    for receipt in owed { try receipt.write(to: &writer) }
+  }
+}
+
+extension OwedReceipt: CBORItem {
+  @_lifetime(reader: copy reader)
+  public init(reading reader: inout CBORReader) throws(ParseError) {
+    try reader.array(count: 4)
+    self.init(
+      commander: try Address(parsing: try reader.bytes(count: Address.length)), sequence: try reader.unsigned(),
+      answerHash: try reader.unsigned(), receipt: try Receipt(reading: &reader))
+  }
+
+  public func write(to writer: inout CBORWriter) throws(EmitError) {
+    writer.array(4)
+    writer.bytes(commander.bytes)
+    writer.unsigned(sequence)
+    writer.unsigned(answerHash)
+    try receipt.write(to: &writer)
+  }
+}
