@@ -25,6 +25,7 @@ extension Gateway {
 
   private mutating func post(_ request: NodeRequest, now: Instant) -> NodeAnswer {
     let isEnvelope = request.request.contentFormat.map { UInt64($0.rawValue) } == ContentFormats.envelope
+    if isEnvelope, let answer = forwardChunk(request, now: now) { return answer }
     var refusal = Refusal(
       reason: .envelopeStructure, radio: node(eui64: request.eui64)?.name, kind: isEnvelope ? .envelope : .plain,
       size: request.request.payload.count)

@@ -14,6 +14,8 @@ public enum HomeGatewayAction: Sendable {
   case transmit([UInt8])
   /// The devices for which the radio sets frame pending.
   case sourceMatch(SourceMatch)
+  /// Pass this chunk of a stream to the relay at once, if there is a connection.
+  case chunk([UInt8])
   /// Something that people and tests want to know.
   case event(GatewayEvent)
   /// Input that was dropped.

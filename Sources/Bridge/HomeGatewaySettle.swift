@@ -37,6 +37,7 @@ extension HomeGateway {
           request: request.request, eui64: request.extendedAddress?.value, fingerprint: request.fingerprint),
         now: now)
       note(answer.events)
+      if let chunk = answer.chunk { actions.append(.chunk(chunk)) }
       stack.respond(to: exchange, with: answer.response, now: now)
     case .response(let id, let response): finish(id, with: response, now: now)
     case .failed(let id, _): fail(id, now: now)

@@ -23,6 +23,8 @@ public struct NodeRequest: Sendable {
 public struct NodeAnswer: Sendable {
   public var response: CoAPResponse
   public var events: [GatewayEvent]
+  /// A chunk of a stream that goes to the relay at once.
+  public var chunk: [UInt8]?
 
   public init(_ response: CoAPResponse, _ events: [GatewayEvent] = []) {
     self.response = response

@@ -32,6 +32,8 @@ final class Site {
   private(set) var sent: [[UInt8]] = []
   private(set) var events: [GatewayEvent] = []
   private(set) var drops: [DropReason] = []
+  /// What is to be passed to the relay at once.
+  private(set) var chunks: [[UInt8]] = []
   private(set) var match = SourceMatch()
 
   init(
@@ -88,6 +90,7 @@ final class Site {
           gateway.transmitted(outcome(header?.destination ?? .absent), now: now)
         case .sourceMatch(let match): self.match = match
         case .event(let event): events.append(event)
+        case .chunk(let bytes): chunks.append(bytes)
         case .dropped(let reason): drops.append(reason)
         }
       }

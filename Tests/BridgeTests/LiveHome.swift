@@ -94,7 +94,7 @@ final class LiveHome<Behavior: DeviceBehavior> {
           if !isCut { device.receive(psdu.rawSpan, metadata: metadata) }
           home.transmitted(isCut ? .noAcknowledgment : .acknowledged(framePending: false), now: now)
         case .event(let event): events.append(event)
-        case .sourceMatch, .dropped: break
+        case .sourceMatch, .dropped, .chunk: break
         }
       }
     }

@@ -101,7 +101,7 @@ final class GatewayProcess {
         case .transmit(let psdu): waiting.append(psdu)
         case .sourceMatch(let devices): radio.sourceMatch = devices
         case .event(let event): events.append(event)
-        case .dropped: break
+        case .dropped, .chunk: break
         }
       }
       if !radio.isTransmitting, !waiting.isEmpty { _ = radio.transmit(waiting.removeFirst(), now: now) }

@@ -168,6 +168,8 @@ extension DeviceEvent {
     case .refused(let reason): UInt64(reason.rawValue) << 4 | 4
     case .receiptTaken(let sequence): sequence << 4 | 5
     case .served(_, let code): UInt64(code.rawValue) << 4 | 6
+    case .chunkTaken(let number): number << 4 | 7
+    case .chunkLost(let number): number << 4 | 8
     }
   }
 }

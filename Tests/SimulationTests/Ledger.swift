@@ -87,7 +87,7 @@ struct Ledger {
         written[node, default: []].append(text)
       }
       execute(number)
-    case .reportLost, .refused, .receiptTaken: break
+    case .reportLost, .refused, .receiptTaken, .chunkTaken, .chunkLost: break
     }
   }
 

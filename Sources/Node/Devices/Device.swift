@@ -29,6 +29,10 @@ public enum DeviceEvent: Sendable, Equatable {
   case acted(by: Address, sequence: UInt64, EncapsulatedMessage)
   /// A held message was not obeyed. ``DropReason/envelopeReplay``: it was before.
   case refused(DropReason)
+  /// The gateway passed on a chunk of a stream: its number.
+  case chunkTaken(UInt64)
+  /// A chunk was left out, or not passed on.
+  case chunkLost(UInt64)
   /// The gateway took a receipt into custody, for the command with this number.
   case receiptTaken(UInt64)
   /// A plain CoAP server processed a request.

@@ -25,6 +25,7 @@ public struct EnvelopeNode: DeviceBehavior {
 
     var number: Int
     var kind: Kind
+    var sequence: UInt64
     var bytes: [UInt8]
     var failures = 0
     var notBefore: Instant
@@ -39,6 +40,8 @@ public struct EnvelopeNode: DeviceBehavior {
   private var reports: [(label: UInt64, content: SignedEnvelope.Content)] = []
   private var outgoing: [Outgoing] = []
   private var lastNumber = 0
+  /// The report that was taken last, and the sequence number that it had.
+  private var lastReported: (label: UInt64, sequence: UInt64)?
   private var current: (id: RequestID<PANPeer>, activity: Activity)?
   /// The number of a held message that was dealt with.
   private var unconfirmed: UInt64?
@@ -72,6 +75,9 @@ public struct EnvelopeNode: DeviceBehavior {
       events.append(.reportLost(reports.removeFirst().label))
     }
   }
+
+  /// The sequence number of a report that was just answered.
+  func sequence(of label: UInt64) -> UInt64? { lastReported.flatMap { $0.label == label ? $0.sequence : nil } }
 
   public mutating func takeEvents() -> [DeviceEvent] {
     defer { events.removeAll() }
@@ -154,7 +160,9 @@ public struct EnvelopeNode: DeviceBehavior {
       return
     }
     lastNumber += 1
-    outgoing.append(Outgoing(number: lastNumber, kind: kind, bytes: envelope.bytes, notBefore: now))
+    outgoing.append(
+      Outgoing(
+        number: lastNumber, kind: kind, sequence: envelope.header.sequence, bytes: envelope.bytes, notBefore: now))
   }
 
   /// Numbers are kept as used in steps of 16.
@@ -209,8 +217,11 @@ public struct EnvelopeNode: DeviceBehavior {
     guard let index = outgoing.firstIndex(where: { $0.number == number }) else { return }
     // The blocks came apart: the gateway was started again in between.
     if code == .requestEntityIncomplete { return fail(.post(number), after: .seconds(1), now: now) }
+    let sequence = outgoing[index].sequence
     switch outgoing.remove(at: index).kind {
-    case .report(let label): events.append(code.isSuccess ? .reported(label) : .reportLost(label))
+    case .report(let label):
+      lastReported = (label, sequence)
+      events.append(code.isSuccess ? .reported(label) : .reportLost(label))
     case .receipt(let owed):
       memory.owed.removeAll { $0 == owed }
       if code.isSuccess { events.append(.receiptTaken(owed.sequence)) }

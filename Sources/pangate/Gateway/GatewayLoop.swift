@@ -110,6 +110,7 @@ struct GatewayLoop {
   /// Gives the relays what is for them.
   private mutating func send() throws {
     guard let home, let client else { return }
+    for chunk in home.takeChunks() { client.send(chunk: chunk, number: nil) }
     for message in try home.takeUplink() { client.submit(message.bytes, number: message.number) }
     // A new peer record may name other nodes.
     let serving = home.gateway.gateway.nodes.map(\.address)

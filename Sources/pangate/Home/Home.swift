@@ -25,6 +25,7 @@ final class Home {
   private(set) var transmissions: [[UInt8]] = []
   /// The devices for which frames wait, if that has changed.
   private var sourceMatch: SourceMatch?
+  private var chunks: [[UInt8]] = []
   /// How many messages are on their way between two hops at a time.
   let window = 32
   private var frameNumber: Int?
@@ -84,6 +85,12 @@ final class Home {
 
   /// The next frame for the radio. Its outcome is for ``transmitted(_:now:)``.
   func takeTransmission() -> [UInt8]? { transmissions.isEmpty ? nil : transmissions.removeFirst() }
+
+  /// Chunks of streams for the relay.
+  func takeChunks() -> [[UInt8]] {
+    defer { chunks.removeAll() }
+    return chunks
+  }
 
   /// The devices for which frames wait, if that has changed since the last call.
   func takeSourceMatch() -> SourceMatch? {
@@ -168,6 +175,8 @@ final class Home {
       // The MAC has one frame at the radio at a time: what was there before it has given up.
       case .transmit(let psdu): transmissions = [psdu]
       case .sourceMatch(let devices): sourceMatch = devices
+      // They are of use now or not at all.
+      case .chunk(let bytes): if embedded == nil, chunks.count < window { chunks.append(bytes) }
       case .event(let event): note(now, .gateway(event))
       case .dropped(let reason): note(now, .dropped(reason))
       }

@@ -4,14 +4,17 @@ import Envelope
 import Node
 import Wire
 
-/// What a reference device runs: a plain sensor, or a node that signs for itself.
+/// What a reference device runs: a plain sensor, a node that signs for itself, or a camera.
 struct AnyDevice: DeviceBehavior {
   private enum Base: Sendable {
     case plain(PlainSensor)
     case signing(EnvelopeNode)
+    case camera(CameraNode)
   }
 
   let kind: NodeKind
+  /// Bits a second of a stream.
+  var streamRate = 20_000
   private var base: Base
   private var number: UInt64 = 0
   /// What was said under which label.
@@ -30,30 +33,45 @@ struct AnyDevice: DeviceBehavior {
         commanders: member.commanders.compactMap(directory.member))
       configuration.hasClock = !member.traits.contains(.clockless)
       configuration.pollInterval = pollInterval
-      base = .signing(EnvelopeNode(configuration: configuration, memory: memory))
+      let node = EnvelopeNode(configuration: configuration, memory: memory)
+      base = kind == .camera ? .camera(CameraNode(node)) : .signing(node)
+    }
+  }
+
+  /// The part that signs, if there is one.
+  private var node: EnvelopeNode? {
+    switch base {
+    case .plain: nil
+    case .signing(let node): node
+    case .camera(let camera): camera.node
     }
   }
 
   /// For people.
   var protection: String {
-    switch base {
-    case .plain: "plain, its gateway signs for it"
-    case .signing(let node): node.configuration.class == .confidential ? "signs and seals" : "signs"
-    }
+    node.map { $0.configuration.class == .confidential ? "signs and seals" : "signs" }
+      ?? "plain, its gateway signs for it"
   }
 
   /// What must survive a reset.
-  var memory: EnvelopeMemory? {
-    switch base {
-    case .plain: nil
-    case .signing(let node): node.memory
-    }
-  }
+  var memory: EnvelopeMemory? { node?.memory }
 
-  private var values: [String: [UInt8]] {
+  private var values: [String: [UInt8]] { node?.values ?? [:] }
+
+  private mutating func withBase<Result>(
+    _ plain: (inout PlainSensor) -> Result, _ signing: (inout EnvelopeNode) -> Result,
+    _ camera: (inout CameraNode) -> Result
+  ) -> Result {
     switch base {
-    case .plain: [:]
-    case .signing(let node): node.values
+    case .plain(var sensor):
+      defer { base = .plain(sensor) }
+      return plain(&sensor)
+    case .signing(var node):
+      defer { base = .signing(node) }
+      return signing(&node)
+    case .camera(var node):
+      defer { base = .camera(node) }
+      return camera(&node)
     }
   }
 
@@ -63,15 +81,43 @@ struct AnyDevice: DeviceBehavior {
     let record = kind.reading(number, values: values)
     said[number] = record.description
     if let old = said.keys.min(), said.count > 64 { said[old] = nil }
-    switch base {
-    case .plain(var sensor):
-      sensor.report(record.encoded, label: number)
-      base = .plain(sensor)
-    case .signing(var node):
-      node.report(
-        .init(format: UInt64(CoAPContentFormat.senMLCBOR.rawValue), bytes: record.encoded), label: number)
-      base = .signing(node)
+    let content = SignedEnvelope.Content(format: UInt64(CoAPContentFormat.senMLCBOR.rawValue), bytes: record.encoded)
+    let label = number
+    withBase { sensor in
+      sensor.report(record.encoded, label: label)
+    } _: { node in
+      node.report(content, label: label)
+    } _: { camera in
+      camera.perform { $0.report(content, label: label) }
     }
+  }
+
+  // MARK: A stream
+
+  /// Bytes of a chunk: what fits four frames, signature and all.
+  static let chunkLength = 192
+  /// Chunks that are still to be sent.
+  private var remaining: Int?
+
+  /// Begins to stream for so many seconds, as it was told.
+  private mutating func stream(seconds: Int, bitsPerSecond: Int) {
+    guard case .camera(var camera) = base, seconds > 0 else { return }
+    number += 1
+    said[number] = "a stream of \(seconds) s"
+    var random = SystemRandomNumberGenerator()
+    camera.open(StreamKey(using: &random), label: number)
+    base = .camera(camera)
+    remaining = max(1, seconds * bitsPerSecond / 8 / Self.chunkLength)
+  }
+
+  /// The next piece of the picture, if it streams.
+  mutating func tick() {
+    guard case .camera(var camera) = base, camera.isStreaming, let left = remaining else { return }
+    // What a picture is made of is not what this device is about.
+    let picture = (0..<Self.chunkLength).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ left) }
+    camera.send(left > 0 ? picture : [])
+    remaining = left > 0 ? left - 1 : nil
+    base = .camera(camera)
   }
 
   // MARK: DeviceBehavior
@@ -80,43 +126,45 @@ struct AnyDevice: DeviceBehavior {
     switch base {
     case .plain(let sensor): sensor.nextTimeout
     case .signing(let node): node.nextTimeout
+    case .camera(let camera): camera.nextTimeout
     }
   }
 
   mutating func timeout(at now: Instant, stack: inout NodeStack) {
-    switch base {
-    case .plain(var sensor):
-      sensor.timeout(at: now, stack: &stack)
-      base = .plain(sensor)
-    case .signing(var node):
-      node.timeout(at: now, stack: &stack)
-      base = .signing(node)
+    withBase {
+      $0.timeout(at: now, stack: &stack)
+    } _: {
+      $0.timeout(at: now, stack: &stack)
+    } _: {
+      $0.timeout(at: now, stack: &stack)
     }
   }
 
   mutating func handle(_ event: NodeEvent, stack: inout NodeStack, now: Instant) {
-    switch base {
-    case .plain(var sensor):
-      sensor.handle(event, stack: &stack, now: now)
-      base = .plain(sensor)
-    case .signing(var node):
-      node.handle(event, stack: &stack, now: now)
-      base = .signing(node)
+    withBase {
+      $0.handle(event, stack: &stack, now: now)
+    } _: {
+      $0.handle(event, stack: &stack, now: now)
+    } _: {
+      $0.handle(event, stack: &stack, now: now)
     }
   }
 
   mutating func takeEvents() -> [DeviceEvent] {
-    let events: [DeviceEvent]
-    switch base {
-    case .plain(var sensor):
-      events = sensor.takeEvents()
-      base = .plain(sensor)
-    case .signing(var node):
-      events = node.takeEvents()
-      base = .signing(node)
+    let events = withBase {
+      $0.takeEvents()
+    } _: {
+      $0.takeEvents()
+    } _: {
+      $0.takeEvents()
     }
-    // Whoever commands it wants to know how things are now.
-    for case .acted(_, _, let message) in events where message.path == kind.controlledPath { report() }
+    for case .acted(_, _, let message) in events {
+      // Whoever commands it wants to know how things are now.
+      if message.path == kind.controlledPath { report() }
+      if message.path == "/stream", let seconds = Int(String(decoding: message.payload, as: UTF8.self)) {
+        stream(seconds: min(seconds, 3_600), bitsPerSecond: streamRate)
+      }
+    }
     return events
   }
 }

@@ -39,6 +39,7 @@ struct NodeCommand: AsyncParsableCommand {
   @Option(help: "Seconds between questions for held commands.") var poll = 30
   @Option(help: "Seconds between data requests of its radio, which is off in between; without it, it listens always.")
   var sleep: Int?
+  @Option(help: "Of a camera: bits a second of a stream, which 'PUT /stream SECONDS' begins.") var rate = 20_000
   @Option(help: "End after so many reports were taken.") var count: Int?
   @Flag(help: "As JSON, one object a line.") var json = false
 
@@ -83,21 +84,32 @@ struct NodeCommand: AsyncParsableCommand {
         try? await Task.sleep(for: .seconds(every))
       }
     }
+    let interval = Duration.seconds(Double(AnyDevice.chunkLength * 8) / Double(max(100, rate)))
+    let pictures = Task {
+      guard kind == .camera else { return }
+      while !Task.isCancelled {
+        try? await Task.sleep(for: interval)
+        input.yield(.picture)
+      }
+    }
     defer {
       ticks.cancel()
+      pictures.cancel()
       signals.cancel()
       radioTask.cancel()
     }
     var flash = try NodeFlash(state)
-    let behavior = AnyDevice(
+    var behavior = AnyDevice(
       kind, member: member, directory: directory, identity: identity, memory: try flash.read(),
       pollInterval: .seconds(max(1, poll)))
+    behavior.streamRate = max(100, rate)
     var loop = NodeLoop(driver: driver, device: Device(stack: stack, behavior: behavior), input: input)
     var report = NodeReport(name: member.name, kind: kind, json: json)
     report.begin(behavior.protection)
     for await next in inputs {
       if case .stop = next { break }
       if case .report = next { loop.perform { $0.report() } }
+      if case .picture = next { loop.perform { $0.tick() } }
       let events = loop.take(next)
       // What follows from it leaves after it is kept.
       if let memory = loop.behavior.memory { try flash.write(memory) }

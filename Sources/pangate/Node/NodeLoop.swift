@@ -12,6 +12,7 @@ struct NodeLoop<Behavior: DeviceBehavior>: ~Copyable {
     case transmitted(TransmitOutcome)
     case time
     case report
+    case picture
     case stop
   }
 
@@ -66,7 +67,7 @@ struct NodeLoop<Behavior: DeviceBehavior>: ~Copyable {
       let told = outcome == .sent && !tellsFramePending ? TransmitOutcome.acknowledged(framePending: true) : outcome
       device.transmitted(told, now: .now)
     case .time: device.timeout(at: .now)
-    case .report, .stop: break
+    case .report, .picture, .stop: break
     }
     return device.takeEvents()
   }

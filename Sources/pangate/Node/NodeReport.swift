@@ -48,6 +48,8 @@ struct NodeReport {
       case .acted(_, let sequence, let message):
         print("obeyed", "\(ContentText.lines(message).joined(separator: " ")), seq \(sequence)", traffic)
       case .refused(let reason): print("refused", reason.name, traffic)
+      case .chunkTaken(let number): if number % 16 == 0 { print("streams", "chunk \(number)", traffic) }
+      case .chunkLost(let number): print("left out", "chunk \(number)", traffic)
       case .receiptTaken(let sequence): print("receipt", "for seq \(sequence)", traffic)
       case .served(let request, let code):
         print("served", "/\(request.uriPath.joined(separator: "/")) \(code)", traffic)
