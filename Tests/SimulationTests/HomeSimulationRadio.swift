@@ -101,7 +101,8 @@ extension HomeSimulation {
       configuration.destination = destination
       configuration.hasClock = !index.isMultiple(of: 5)
       if spec.kind == .signed { configuration.endpointName = spec.member.name }
-      let node = EnvelopeNode(configuration: configuration, memory: station.memory)
+      let node = EnvelopeNode(
+        configuration: configuration, memory: station.memory, random: SeededGenerator(seed: generator.next()))
       process = NodeProcess(station.configuration, node, random: random)
     }
     station.process = process
@@ -168,6 +169,7 @@ extension DeviceEvent {
     case .refused(let reason): UInt64(reason.rawValue) << 4 | 4
     case .receiptTaken(let sequence): sequence << 4 | 5
     case .served(_, let code): UInt64(code.rawValue) << 4 | 6
+    case .challenged(_, let sequence): sequence << 4 | 7
     }
   }
 }
