@@ -72,6 +72,10 @@ let package = Package(
         "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "BorderRouter",
       ]),
 
+    // What each attack achieves against each kind of traffic: for the tests and for Docs/THREATS.md.
+    .target(name: "AttackMatrix", dependencies: ["Wire"]),
+    .executableTarget(name: "pangate-matrix", dependencies: ["AttackMatrix"]),
+
     // The thin shell.
     .target(
       name: "Radio",
@@ -124,13 +128,13 @@ let package = Package(
 /// What tests of a module use beside the module and what it depends on.
 let peers: [String: [String]] = [
   "BorderRouter": ["Radio"], "Bridge": ["Relay", "Node"], "Node": ["Bridge"],
-  "Simulation": ["Node", "Bridge", "Relay"],
+  "Simulation": ["Node", "Bridge", "Relay"], "AttackMatrix": ["Node", "Bridge", "Relay", "Oracle"],
 ]
 
 /// Tests of module X live in Tests/XTests. "Simulation" is no module: a whole home, of all of them.
 for module in [
   "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "Queue", "BorderRouter",
-  "Bridge", "Radio", "Relay", "Oracle", "pangate", "Node", "Simulation",
+  "Bridge", "Radio", "Relay", "Oracle", "pangate", "Node", "Simulation", "AttackMatrix",
 ] {
   let subjects = ([module] + peers[module, default: []]).compactMap { name in
     package.targets.first { $0.name == name }

@@ -80,7 +80,7 @@ public struct Endpoint<Store: MailboxStore> {
     public var `class`: EnvelopeClass
     public var sequence: UInt64
     public var content: SignedEnvelope.Content
-    /// The sequence number of what it answers.
+    /// The sequence number of what it answers; of a command that was challenged, the first one.
     public var inReplyTo: UInt64?
     /// The command that it answers, if it is a receipt or a response.
     public var answers: String?
@@ -103,7 +103,8 @@ public struct Endpoint<Store: MailboxStore> {
     }
   }
 
-  private mutating func accept(_ bytes: [UInt8], now: Instant) throws(ParseError) -> Delivery {
+  /// `nil` for a challenge that was answered.
+  private mutating func accept(_ bytes: [UInt8], now: Instant) throws(ParseError) -> Delivery? {
     let envelope = try SignedEnvelope(parsing: bytes, maximumSize: SignedEnvelope.maximumRecordSize)
     if let record = try obey(envelope) { return record }
     guard envelope.bytes.count <= SignedEnvelope.defaultMaximumSize else {
@@ -113,6 +114,7 @@ public struct Endpoint<Store: MailboxStore> {
     var delivery = try read(envelope, from: sender)
     try Freshness(skew: clockSkew).check(envelope.header, arrival: now, now: now)
     let deposit = envelope.deposit(from: sender.address, accepted: now)
+    if let challenge = challenge(in: envelope, from: sender), try answer(challenge, now: now) { return nil }
     let outcome: PutOutcome
     do {
       outcome = try take(
@@ -138,21 +140,31 @@ public struct Endpoint<Store: MailboxStore> {
     let content = try envelope.open(with: identity)
     var receipt: Receipt?
     var answers: String?
+    let inReplyTo = try original(envelope.header.extensions.inReplyTo)
     if content.format == ContentFormats.receipt {
       receipt = try Receipt(parsing: content.bytes)
-      if let number = envelope.header.extensions.inReplyTo {
+      if let number = inReplyTo {
         do { answers = try command(number) } catch { throw ParseError(error.reason) }
         try checkReceipt(from: sender, of: number)
       }
-    } else if content.format == ContentFormats.coapMessage, let number = envelope.header.extensions.inReplyTo {
+    } else if envelope.header.extensions.echoChallenge != nil, let number = inReplyTo {
+      // The node asks back; it is shown only if that is too late.
+      do { answers = try command(number) } catch { throw ParseError(error.reason) }
+      guard try wasSaid(number, to: sender) else { throw ParseError(.envelopeNotAllowed) }
+      receipt = Receipt(.expired, reason: DropReason.envelopeExpired.name)
+    } else if content.format == ContentFormats.coapMessage, let number = inReplyTo {
       // A response of the node that was commanded.
       do { answers = try command(number) } catch { throw ParseError(error.reason) }
       if answers.flatMap({ CommandText($0)?.node }) != subject.name { answers = nil }
     }
     return Delivery(
       from: subject.name, vouchedBy: vouched == nil ? nil : sender.name, class: envelope.header.class,
-      sequence: envelope.header.sequence, content: content, inReplyTo: envelope.header.extensions.inReplyTo,
+      sequence: envelope.header.sequence, content: content, inReplyTo: inReplyTo,
       answers: answers, receipt: receipt)
+  }
+
+  private func wasSaid(_ number: UInt64, to member: Member) throws(ParseError) -> Bool {
+    do { return try recipients(of: number).contains(member.address) } catch { throw ParseError(error.reason) }
   }
 
   /// Only who was sent a message, its gateway or a relay may say what became of it.

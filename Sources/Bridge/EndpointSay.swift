@@ -34,6 +34,7 @@ extension Endpoint {
       if let key { try mailboxes.store.setValue(key, to: Array(String(number).utf8)) }
       try mailboxes.store.setValue(Self.commandKey(number), to: Array(description.utf8))
       try mailboxes.store.setValue(Self.recipientsKey(number), to: recipients.flatMap(\.address.bytes))
+      try Self.open(envelope, content, to: recipients, in: mailboxes.store, now: now)
       return number
     }
     self.sequence = sequence
@@ -41,7 +42,7 @@ extension Endpoint {
   }
 
   static func commandKey(_ number: UInt64) -> String { "sent.\(number)" }
-  private static func recipientsKey(_ number: UInt64) -> String { "sent-to.\(number)" }
+  static func recipientsKey(_ number: UInt64) -> String { "sent-to.\(number)" }
 
   /// To whom a message was sent; empty for a number that was never used.
   func recipients(of number: UInt64) throws(StoreError) -> [Address] {
@@ -60,6 +61,7 @@ extension Endpoint {
     let isAnswer = envelope.header.contentFormat == ContentFormats.receipt || sender.roles.contains(.node)
     let outcome = try mailboxes.transaction { (mailboxes) throws(StoreError) -> PutOutcome in
       let outcome = try mailboxes.put(deposit, in: inbox, deduplication: deduplication).outcome
+      if case .held = outcome { try Self.settle(envelope, from: sender, in: mailboxes.store) }
       guard case .held = outcome, envelope.header.flags.contains(.receiptWanted), !isAnswer,
         let receipt = Gateway<Store>.receipt(
           Receipt(.delivered), for: envelope, to: sender, from: identity, sequence: try sequence.next(),

@@ -42,6 +42,18 @@ final class LiveHome<Behavior: DeviceBehavior> {
     settle()
   }
 
+  /// The device loses its power and begins anew.
+  func reset(to behavior: Behavior, radio: UInt64) {
+    let configuration = NodeConfiguration(extendedAddress: ExtendedAddress(radio), panID: Self.pan, channel: 15)
+    device = Device(
+      stack: NodeStack(configuration: configuration, random: SeededGenerator(seed: UInt64(now.microseconds))),
+      behavior: behavior)
+    device.start(now: now)
+    settle()
+  }
+
+  func takeDeviceEvents() -> [DeviceEvent] { device.takeEvents() }
+
   var gateway: Gateway<MemoryStore> { home.gateway }
   var nextTimeout: Instant? { home.nextTimeout() }
   var behavior: Behavior { device.behavior }

@@ -63,10 +63,6 @@ struct UplinkCase: Sendable, CustomTestStringConvertible {
       header.contentFormat = nil
       return [$0.post(try $0.sign(header, Array("someone is home".utf8), with: try $0["occupancy"]))]
     },
-    UplinkCase("a chunk of a stream", .envelopeClassReserved, .badRequest) {
-      let position = EnvelopeExtensions(stream: StreamPosition(stream: 1, chunk: 1))
-      return [$0.post(try $0.envelope("occupancy", to: ["owner"], 1, class: .stream, extensions: position).bytes)]
-    },
   ]
 
   static let forgeries = [

@@ -136,7 +136,8 @@ struct Household {
   /// A command to the node.
   func command(
     _ sequence: UInt64, _ text: String, from sender: Identity? = nil, to recipient: Identity? = nil,
-    class: EnvelopeClass = .authOnly, at issued: Int64 = 1_767_225_601, lifetime: UInt64 = 60
+    class: EnvelopeClass = .authOnly, at issued: Int64? = 1_767_225_601, lifetime: UInt64 = 60,
+    extensions: EnvelopeExtensions = EnvelopeExtensions()
   ) throws -> SignedEnvelope {
     let message = EncapsulatedMessage(
       code: CoAPCode.put.rawValue, options: [.init(CoAPOptionNumber.uriPath.rawValue, Array("v".utf8))],
@@ -144,7 +145,8 @@ struct Household {
     let recipient = recipient ?? node
     let draft = EnvelopeDraft(
       class: `class`, recipients: [.init(recipient.address, agreementKey: recipient.agreementKey.publicKey)],
-      sequence: sequence, issuedAt: UInt64(issued), lifetime: lifetime, flags: .receiptWanted,
+      sequence: sequence, issuedAt: issued.map { UInt64($0) }, lifetime: lifetime, flags: .receiptWanted,
+      extensions: extensions,
       content: .init(format: ContentFormats.coapMessage, bytes: try message.cbor()), addressForm: .short)
     var generator = SystemRandomNumberGenerator()
     return try SignedEnvelope.make(draft, from: sender ?? owner, using: &generator)

@@ -101,7 +101,8 @@ extension HomeSimulation {
       configuration.destination = destination
       configuration.hasClock = !index.isMultiple(of: 5)
       if spec.kind == .signed { configuration.endpointName = spec.member.name }
-      let node = EnvelopeNode(configuration: configuration, memory: station.memory)
+      let node = EnvelopeNode(
+        configuration: configuration, memory: station.memory, random: SeededGenerator(seed: generator.next()))
       process = NodeProcess(station.configuration, node, random: random)
     }
     station.process = process
@@ -170,6 +171,7 @@ extension DeviceEvent {
     case .served(_, let code): UInt64(code.rawValue) << 4 | 6
     case .chunkTaken(let number): number << 4 | 7
     case .chunkLost(let number): number << 4 | 8
+    case .challenged(_, let sequence): sequence << 4 | 9
     }
   }
 }

@@ -87,7 +87,7 @@ struct Ledger {
         written[node, default: []].append(text)
       }
       execute(number)
-    case .reportLost, .refused, .receiptTaken, .chunkTaken, .chunkLost: break
+    case .reportLost, .refused, .receiptTaken, .challenged, .chunkTaken, .chunkLost: break
     }
   }
 
@@ -110,15 +110,22 @@ struct Ledger {
       let envelope = try SignedEnvelope(parsing: message.bytes)
       let content = try envelope.open(with: owner)
       let sender = nodes.firstIndex { $0.member.address == Address(message.sender) }
-      guard let number = envelope.header.extensions.inReplyTo else {
+      guard var number = envelope.header.extensions.inReplyTo else {
         arrive(content)
         continue
+      }
+      // An echo stands for the command that was challenged.
+      if let original = try store.value("echo-of.\(number)") {
+        number = UInt64(String(decoding: original, as: UTF8.self)) ?? number
       }
       guard commands[number] != nil else {
         note(problem: "an answer to \(number), which was never given")
         continue
       }
-      if content.format == ContentFormats.receipt {
+      if envelope.header.extensions.echoChallenge != nil {
+        // Asked back when it was too late.
+        commands[number]?.answers.append(.receipt(.expired, fromNode: true))
+      } else if content.format == ContentFormats.receipt {
         let receipt = try Receipt(parsing: content.bytes)
         commands[number]?.answers.append(.receipt(receipt.outcome, fromNode: sender != nil))
       } else if content.format == ContentFormats.coapMessage {

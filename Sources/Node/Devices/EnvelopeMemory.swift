@@ -10,8 +10,27 @@ public struct EnvelopeMemory: Sendable, Hashable {
   public var windows: [Address: ReplayWindow] = [:]
   /// Receipts that the gateway has not taken yet.
   public var owed: [OwedReceipt] = []
+  /// Commands that wait for their echo, oldest first.
+  public var challenges: [EchoChallenge] = []
 
   public init() {}
+}
+
+/// A command that was not obeyed yet, and what its commander is to send back first (RFC 9175 in spirit).
+public struct EchoChallenge: Sendable, Hashable {
+  public var commander: Address
+  /// The sequence number of the command.
+  public var sequence: UInt64
+  /// Its ``SignedEnvelope/answerHash``.
+  public var answerHash: UInt64
+  /// Seconds in which it was to be obeyed.
+  public var lifetime: UInt64
+  /// SHA-256/128 of what it says: what comes back must say the same.
+  public var content: ContentDigest
+  /// ``EnvelopeExtensions/echoChallenge``: 8 random bytes.
+  public var challenge: [UInt8]
+  /// The gateway has the envelope that asks.
+  public var isTaken = false
 }
 
 /// A receipt that is still to be given.

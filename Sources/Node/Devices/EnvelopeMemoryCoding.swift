@@ -2,8 +2,8 @@ import COSE
 import Envelope
 import Wire
 
-/// What is in a node's flash, as deterministic CBOR: a map of sequence limit (1), windows by commander (2) and receipts that
-/// are owed (3).
+/// What is in a node's flash, as deterministic CBOR: a map of sequence limit (1), windows by commander (2), receipts that
+/// are owed (3) and commands that wait for their echo (4).
 extension EnvelopeMemory: CBORItem {
   /// Throws ``DropReason/envelopeStructure`` for unknown keys, and what the fields throw.
   @_lifetime(reader: copy reader)
@@ -22,13 +22,15 @@ extension EnvelopeMemory: CBORItem {
         }
       case 3:
         for _ in 0..<(try reader.array()) { owed.append(try OwedReceipt(reading: &reader)) }
+      case 4:
+        for _ in 0..<(try reader.array()) { challenges.append(try EchoChallenge(reading: &reader)) }
       default: throw ParseError(.envelopeStructure, at: position)
       }
     }
   }
 
   public func write(to writer: inout CBORWriter) throws(EmitError) {
-    writer.map(3)
+    writer.map(4)
     writer.unsigned(1)
     writer.unsigned(sequenceLimit)
     writer.unsigned(2)
@@ -40,6 +42,32 @@ extension EnvelopeMemory: CBORItem {
     writer.unsigned(3)
     writer.array(owed.count)
     for receipt in owed { try receipt.write(to: &writer) }
+    writer.unsigned(4)
+    writer.array(challenges.count)
+    for challenge in challenges { try challenge.write(to: &writer) }
+  }
+}
+
+extension EchoChallenge: CBORItem {
+  @_lifetime(reader: copy reader)
+  public init(reading reader: inout CBORReader) throws(ParseError) {
+    try reader.array(count: 7)
+    self.init(
+      commander: try Address(parsing: try reader.bytes(count: Address.length)), sequence: try reader.unsigned(),
+      answerHash: try reader.unsigned(), lifetime: try reader.unsigned(),
+      content: try ContentDigest(parsing: try reader.bytes(count: ContentDigest.length)),
+      challenge: try reader.bytes().array(), isTaken: try reader.bool())
+  }
+
+  public func write(to writer: inout CBORWriter) throws(EmitError) {
+    writer.array(7)
+    writer.bytes(commander.bytes)
+    writer.unsigned(sequence)
+    writer.unsigned(answerHash)
+    writer.unsigned(lifetime)
+    writer.bytes(try content.encoded())
+    writer.bytes(challenge)
+    writer.bool(isTaken)
   }
 }
 

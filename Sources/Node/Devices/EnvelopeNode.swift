@@ -4,7 +4,8 @@ import Envelope
 import Wire
 
 /// A node that signs for itself: it posts envelopes, asks for held ones (`GET /e`), obeys each command once, confirms it
-/// (`GET /e?done=N`) and posts a receipt.
+/// (`GET /e?done=N`) and posts a receipt. A command whose freshness it cannot judge it answers by a challenge, and obeys it
+/// when its commander has sent that back.
 ///
 /// What it must not forget is in ``memory``; after a reset a new one begins with that.
 public struct EnvelopeNode: DeviceBehavior {
@@ -21,6 +22,7 @@ public struct EnvelopeNode: DeviceBehavior {
     enum Kind: Sendable, Hashable {
       case report(UInt64)
       case receipt(OwedReceipt)
+      case challenge([UInt8])
     }
 
     var number: Int
@@ -51,10 +53,20 @@ public struct EnvelopeNode: DeviceBehavior {
   /// There is no router.
   private var isBlocked = false
   var events: [DeviceEvent] = []
+  /// When each challenge was made, or first seen after a reset.
+  var challenged: [[UInt8]: Instant] = [:]
+  /// Questions for an echo since the last challenge was posted.
+  private var echoPolls = 0
+  var random: any RandomNumberGenerator & Sendable
 
-  public init(configuration: EnvelopeNodeConfiguration, memory: EnvelopeMemory = EnvelopeMemory()) {
+  /// `random` makes the challenges: nobody may foresee them.
+  public init(
+    configuration: EnvelopeNodeConfiguration, memory: EnvelopeMemory = EnvelopeMemory(),
+    random: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+  ) {
     self.configuration = configuration
     self.memory = memory
+    self.random = random
     upcoming = memory.sequenceLimit + 1
     registrationDue = configuration.endpointName == nil ? nil : Instant(seconds: 0)
   }
@@ -118,14 +130,15 @@ public struct EnvelopeNode: DeviceBehavior {
   private func next(now: Instant) -> Activity? {
     if let unconfirmed { return .poll(done: unconfirmed) }
     let due = outgoing.filter { $0.notBefore <= now }
-    let receipt = due.first { if case .receipt = $0.kind { true } else { false } }
-    if let item = receipt ?? due.first { return .post(item.number) }
+    let answer = due.first { if case .report = $0.kind { false } else { true } }
+    if let item = answer ?? due.first { return .post(item.number) }
     if let registrationDue, registrationDue <= now { return .registration }
-    return pollDue <= now && memory.owed.count < configuration.maximumOwed ? .poll(done: nil) : nil
+    return pollDue <= now && hasRoom ? .poll(done: nil) : nil
   }
 
   /// Makes envelopes of what is to be said.
   private mutating func write(now: Instant) {
+    noteAge(now: now)
     for owed in memory.owed where !outgoing.contains(where: { $0.kind == .receipt(owed) }) {
       guard let commander = configuration.commanders.first(where: { $0.address == owed.commander }),
         let content = try? owed.receipt.cbor()
@@ -136,6 +149,18 @@ public struct EnvelopeNode: DeviceBehavior {
       queue(
         .receipt(owed), .init(format: ContentFormats.receipt, bytes: content), to: [commander],
         EnvelopeExtensions(inReplyTo: owed.sequence, answerHash: owed.answerHash), now: now)
+    }
+    for challenge in memory.challenges where !challenge.isTaken {
+      guard !outgoing.contains(where: { $0.kind == .challenge(challenge.challenge) }) else { continue }
+      guard let commander = configuration.commanders.first(where: { $0.address == challenge.commander }) else {
+        memory.challenges.removeAll { $0 == challenge }
+        continue
+      }
+      queue(
+        .challenge(challenge.challenge), .init(format: nil, bytes: []), to: [commander],
+        EnvelopeExtensions(
+          inReplyTo: challenge.sequence, answerHash: challenge.answerHash, echoChallenge: challenge.challenge), now: now
+      )
     }
     for report in reports { queue(.report(report.label), report.content, to: configuration.readers, now: now) }
     reports.removeAll()
@@ -157,6 +182,7 @@ public struct EnvelopeNode: DeviceBehavior {
     else {
       if case .report(let label) = kind { events.append(.reportLost(label)) }
       if case .receipt(let owed) = kind { memory.owed.removeAll { $0 == owed } }
+      if case .challenge(let bytes) = kind { memory.challenges.removeAll { $0.challenge == bytes } }
       return
     }
     lastNumber += 1
@@ -200,11 +226,11 @@ public struct EnvelopeNode: DeviceBehavior {
     case .poll(let done):
       if unconfirmed == done { unconfirmed = nil }
       pollFailures = 0
-      pollDue = now.advanced(by: configuration.pollInterval)
+      pollDue = now.advanced(by: nextPoll())
       guard response.code.isSuccess, !response.payload.isEmpty, let number = response.options[uint: .eTag]
       else { return }
       // Without room for a receipt, the message stays where it is.
-      guard memory.owed.count < configuration.maximumOwed else { return }
+      guard hasRoom else { return }
       obey(response.payload, now: now)
       unconfirmed = number
     case .registration:
@@ -225,7 +251,23 @@ public struct EnvelopeNode: DeviceBehavior {
     case .receipt(let owed):
       memory.owed.removeAll { $0 == owed }
       if code.isSuccess { events.append(.receiptTaken(owed.sequence)) }
+    case .challenge(let bytes):
+      guard let index = memory.challenges.firstIndex(where: { $0.challenge == bytes }) else { break }
+      guard code.isSuccess else {
+        memory.challenges.remove(at: index)
+        break
+      }
+      memory.challenges[index].isTaken = true
+      echoPolls = 0
+      pollDue = min(pollDue, now.advanced(by: nextPoll()))
     }
+  }
+
+  /// Until the next question for held messages: sooner while an echo is to come.
+  private mutating func nextPoll() -> Duration {
+    guard memory.challenges.contains(where: \.isTaken) else { return configuration.pollInterval }
+    defer { echoPolls += 1 }
+    return min(configuration.pollInterval, configuration.echoPollInterval * (1 << min(echoPolls, 16)))
   }
 
   /// It is tried again: after `wait`, or after one that doubles each time.
@@ -252,7 +294,7 @@ public struct EnvelopeNode: DeviceBehavior {
   private mutating func answer(_ request: CoAPRequest, now: Instant) -> CoAPResponse {
     guard configuration.endpointName != nil, request.uriPath == ["e"] else { return CoAPResponse(.notFound) }
     guard request.code == .post else { return CoAPResponse(.methodNotAllowed) }
-    guard memory.owed.count < configuration.maximumOwed else { return CoAPResponse(.serviceUnavailable) }
+    guard hasRoom else { return CoAPResponse(.serviceUnavailable) }
     switch obey(request.payload, now: now) {
     case nil, .envelopeReplay: return CoAPResponse(.changed)
     default: return CoAPResponse(.forbidden)

@@ -30,40 +30,62 @@ extension EnvelopeNode {
   private mutating func obey(
     _ envelope: SignedEnvelope, from commander: Member, now: Instant
   ) throws(ParseError) {
+    let content: SignedEnvelope.Content
     let message: EncapsulatedMessage
+    var command = CommandName(sequence: envelope.header.sequence, answerHash: envelope.answerHash)
     do throws(ParseError) {
-      message = try judge(envelope, now: now)
+      content = try judge(envelope, now: now)
+      message = try EncapsulatedMessage(parsing: content.bytes)
+      if envelope.header.extensions.echoResponse != nil {
+        command = try echoed(envelope, content, from: commander, now: now)
+      }
     } catch {
       let isLate = error.reason == .envelopeExpired
       remember(
-        envelope, from: commander, Receipt(isLate ? .expired : .rejected, reason: error.reason.name))
+        envelope, from: commander, Receipt(isLate ? .expired : .rejected, reason: error.reason.name), of: command)
       throw error
     }
-    // One write to the flash: that it was obeyed, and that it is to be answered.
-    remember(envelope, from: commander, Receipt(.delivered))
+    // One write to the flash: that it was obeyed or challenged, and that it is to be answered.
+    if envelope.header.extensions.echoResponse == nil, needsEcho(envelope.header) {
+      record(envelope, from: commander)
+      challenge(envelope, content, from: commander, now: now)
+      return
+    }
+    remember(envelope, from: commander, Receipt(.delivered), of: command)
     values[message.path] = message.payload
-    events.append(.acted(by: commander.address, sequence: envelope.header.sequence, message))
+    events.append(.acted(by: commander.address, sequence: command.sequence, message))
   }
 
   private func window(of commander: Address) -> ReplayWindow { memory.windows[commander] ?? ReplayWindow() }
 
-  private mutating func remember(_ envelope: SignedEnvelope, from commander: Member, _ receipt: Receipt) {
+  private mutating func record(_ envelope: SignedEnvelope, from commander: Member) {
     memory.windows[commander.address, default: ReplayWindow()]
       .record(envelope.header.sequence, envelope.contentDigest)
+  }
+
+  /// What a receipt answers.
+  struct CommandName {
+    var sequence: UInt64
+    var answerHash: UInt64
+  }
+
+  private mutating func remember(
+    _ envelope: SignedEnvelope, from commander: Member, _ receipt: Receipt, of command: CommandName
+  ) {
+    record(envelope, from: commander)
     memory.owed.append(
       OwedReceipt(
-        commander: commander.address, sequence: envelope.header.sequence, answerHash: envelope.answerHash,
-        receipt: receipt))
+        commander: commander.address, sequence: command.sequence, answerHash: command.answerHash, receipt: receipt))
   }
 
   /// Everything that is asked of a command whose signature is good and that is new.
-  private func judge(_ envelope: SignedEnvelope, now: Instant) throws(ParseError) -> EncapsulatedMessage {
+  private func judge(_ envelope: SignedEnvelope, now: Instant) throws(ParseError) -> SignedEnvelope.Content {
     let header = envelope.header
     guard header.class != .stream else { throw ParseError(.envelopeClassReserved) }
     guard header.class.satisfies(max(.authOnly, configuration.class)) else { throw ParseError(.envelopeClassTooWeak) }
     if configuration.hasClock { try Freshness().check(header, arrival: now, now: now) }
     let content = try envelope.open(with: configuration.identity)
     guard content.format == ContentFormats.coapMessage else { throw ParseError(.unsupported) }
-    return try EncapsulatedMessage(parsing: content.bytes)
+    return content
   }
 }
