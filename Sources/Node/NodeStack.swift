@@ -50,8 +50,10 @@ public struct NodeStack: ~Copyable {
       maximum: configuration.maximumQueuedFrames, sequenceNumber: UInt8.random(in: 0...255, using: &random))
     tag = UInt16.random(in: 0...(.max), using: &random)
     join = NodeJoining(configuration)
+    var exchange = configuration.exchange
+    if security != nil { exchange.recognizedOptions.formUnion([.oscore, .edhoc]) }
     coap = CoAPEndpoint(
-      configuration: configuration.exchange, blockwise: configuration.blockwise,
+      configuration: exchange, blockwise: configuration.blockwise,
       random: NodeGenerator(seed: random.next()))
     self.random = random
   }
