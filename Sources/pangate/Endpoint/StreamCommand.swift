@@ -161,33 +161,34 @@ struct StreamReceiveCommand: AsyncParsableCommand {
     guard let handle = output == "-" ? .standardOutput : FileHandle(forWritingAtPath: output) else {
       throw Failure.cannotStart("\(output): cannot be written")
     }
-    var keys: [String: StreamKey] = [:]
+    var inbox = StreamInbox()
     var (next, bytes, missing) = (UInt64(0), 0, UInt64(0))
     let isEnded = try await runner.run(timeout: .seconds(timeout), restarts: true) { step in
       switch step {
       case .up(let url): note("connected to \(url)")
       case .down(let url, let reason): note("pangate: \(url): \(reason); trying again")
       case .delivered(let delivery) where delivery.content.format == ContentFormats.streamKey:
-        keys[delivery.from] = try StreamKey(parsing: delivery.content.bytes)
+        let isOpen = try inbox.open(delivery, runner.directory)
         try runner.say { try $0.forget(delivery.number) }
-        note("a stream of \(delivery.from)")
+        if isOpen { note("a stream of \(delivery.from)") }
       case .chunk(let envelope, let delivery):
-        guard let sender = try? runner.directory.verifiedSender(of: envelope), let key = keys[sender.name],
-          let (number, content) = try? key.open(envelope), number >= next
-        else {
-          delivery.answer(.refused(.envelopeStructure))
+        let chunk: StreamInbox.Chunk
+        do throws(ParseError) {
+          chunk = try inbox.take(envelope, runner.directory, now: runner.clock.now)
+        } catch {
+          delivery.answer(.refused(error.reason))
           break
         }
         // In order on one connection: what is missing now will not come.
-        if number > next { note("pangate: \(number - next) chunks missing before number \(number)") }
-        missing += number - next
-        next = number + 1
-        if !content.isEmpty {
-          try handle.write(contentsOf: Data(content))
-          bytes += content.count
+        if chunk.missing > 0 { note("pangate: \(chunk.missing) chunks missing before number \(chunk.number)") }
+        missing += chunk.missing
+        next = chunk.number + 1
+        if !chunk.bytes.isEmpty {
+          try handle.write(contentsOf: Data(chunk.bytes))
+          bytes += chunk.bytes.count
         }
         delivery.answer(.taken)
-        return content.isEmpty
+        return chunk.bytes.isEmpty
       default: break
       }
       return false
