@@ -11,7 +11,7 @@ let package = Package(
     .library(
       name: "PangateCore",
       targets: [
-        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "Queue",
+        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "MemberSecurity", "Queue",
         "BorderRouter",
       ]),
     .library(name: "PangateHost", targets: ["Bridge", "Radio"]),
@@ -56,20 +56,26 @@ let package = Package(
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "SwiftASN1", package: "swift-asn1"),
       ]),
+    .target(
+      name: "MemberSecurity",
+      dependencies: [
+        "Wire", "CoAP", "COSE", "OSCORE", "Envelope", .product(name: "Crypto", package: "swift-crypto"),
+      ]),
     .target(name: "Queue", dependencies: ["Wire"]),
     .target(
       name: "BorderRouter", dependencies: ["Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP"]),
     .target(
       name: "Bridge",
       dependencies: [
-        "Wire", "IEEE802154", "IPv6", "CoAP", "COSE", "Envelope", "Queue", "BorderRouter",
-        .product(name: "Crypto", package: "swift-crypto"),
+        "Wire", "IEEE802154", "IPv6", "CoAP", "COSE", "OSCORE", "Envelope", "MemberSecurity", "Queue",
+        "BorderRouter", .product(name: "Crypto", package: "swift-crypto"),
       ]),
     // The other side of the radio, for tests and simulations: a reference node.
     .target(
       name: "Node",
       dependencies: [
-        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "BorderRouter",
+        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "MemberSecurity",
+        "BorderRouter", .product(name: "Crypto", package: "swift-crypto"),
       ]),
 
     // What each attack achieves against each kind of traffic: for the tests and for Docs/THREATS.md.
@@ -132,8 +138,8 @@ let peers: [String: [String]] = [
 
 /// Tests of module X live in Tests/XTests. "Simulation" is no module: a whole home, of all of them.
 for module in [
-  "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "Queue", "BorderRouter",
-  "Bridge", "Radio", "Relay", "Oracle", "pangate", "Node", "Simulation", "AttackMatrix",
+  "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "MemberSecurity", "Queue",
+  "BorderRouter", "Bridge", "Radio", "Relay", "Oracle", "pangate", "Node", "Simulation", "AttackMatrix",
 ] {
   let subjects = ([module] + peers[module, default: []]).compactMap { name in
     package.targets.first { $0.name == name }

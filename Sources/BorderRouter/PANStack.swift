@@ -51,6 +51,9 @@ public struct PANStack: ~Copyable {
     errors = RateLimit(perSecond: configuration.errorsPerSecond)
     responder = NeighborDiscoveryResponder(configuration: configuration)
     ownAddresses = Set(configuration.addresses)
+    // What is protected is for whoever takes the requests to open.
+    var exchange = exchange
+    exchange.recognizedOptions.formUnion([.oscore, .edhoc])
     coap = CoAPEndpoint(configuration: exchange, blockwise: blockwise, random: random)
   }
 

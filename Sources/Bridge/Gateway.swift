@@ -1,6 +1,7 @@
 import CoAP
 import Crypto
 import Envelope
+import MemberSecurity
 import Queue
 import Wire
 
@@ -23,20 +24,31 @@ public struct Gateway<Store: MailboxStore> {
     for reason in [DropReason.queueOldestDropped, .queueSuperseded] {
       sum.count(reason, times: mailboxes.counters[reason])
     }
+    sum.add(security.counters)
     return sum
   }
   var refusals = DropCounters()
   var mailboxes: Mailboxes<Store>
   var sequence: SequenceReserve<Store>
+  /// OSCORE with the nodes of this gateway.
+  public internal(set) var security: MemberContexts
+  /// The nodes with whom keys are agreed.
+  var roster: MemberRoster
 
   /// `directory` counts until the oracle sends a newer record; then that one does, also after a restart.
+  /// `random` draws ephemeral keys and challenges: it must be fit for keys.
   public init(
     identity: Identity, oracle: PublicIdentity, directory: PeerDirectory, relay: Address, store: Store,
-    queues: QueueLimits = QueueLimits(), limits: GatewayLimits = GatewayLimits()
+    queues: QueueLimits = QueueLimits(), limits: GatewayLimits = GatewayLimits(),
+    random: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
   ) {
     self.identity = identity
     self.oracle = oracle
-    self.directory = .newest(directory, stored: Self.peerRecordKey, in: store, for: identity, oracle: oracle)
+    let newest = PeerDirectory.newest(
+      directory, stored: Self.peerRecordKey, in: store, for: identity, oracle: oracle)
+    self.directory = newest
+    roster = Self.roster(newest, host: identity.address)
+    security = Self.security(of: identity, in: store, roster: roster, limits: limits.security, random: random)
     self.relay = relay
     self.limits = limits
     mailboxes = Mailboxes(store, limits: queues)

@@ -1,5 +1,7 @@
 import CoAP
 import Envelope
+import MemberSecurity
+import OSCORE
 import Queue
 import Wire
 
@@ -20,6 +22,10 @@ public struct NodeExchange: Sendable {
   public var request: CoAPRequest
   /// Doing it twice is the same as doing it once (RFC 7252, 5.1), so that it may be sent again when nobody knows.
   public var isIdempotent: Bool
+  /// What binds the response to the request, if it goes under OSCORE.
+  var protection: OSCOREExchange?
+  /// The node has restarted and asked for proof that the request is new; that is done once.
+  var wasChallenged = false
 }
 
 extension Gateway {
@@ -47,7 +53,8 @@ extension Gateway {
   public mutating func nextExchange(
     with node: Member, now: Instant
   ) throws(StoreError) -> (exchange: NodeExchange?, events: [GatewayEvent]) {
-    guard isAsked(node, now: now), let eui64 = node.eui64 else { return (nil, []) }
+    // Commands for a node that must prove itself wait until it has agreed on keys.
+    guard isAsked(node, now: now), let eui64 = node.eui64, !awaitsKeys(node) else { return (nil, []) }
     var events = try expire(now: now)
     guard exchanges(with: node) else {
       guard let (message, more) = try mailboxes.peek(queue(of: node)) else { return (nil, events) }
@@ -69,8 +76,9 @@ extension Gateway {
         let attempted = try stored(key)
         if attempted == number, !isIdempotent { throw ParseError(.envelopeOutcomeUnknown) }
         try store { (store) throws(StoreError) in try store.setValue(key, to: number) }
-        let exchange = NodeExchange(
-          kind: .request, node: node, eui64: eui64, command: command, request: request, isIdempotent: isIdempotent)
+        let exchange = try protected(
+          NodeExchange(
+            kind: .request, node: node, eui64: eui64, command: command, request: request, isIdempotent: isIdempotent))
         events.append(.exchanging(command))
         return (exchange, events)
       } catch {
@@ -96,10 +104,8 @@ extension Gateway {
       guard response.code.class == 4 else { return [.exchangeFailed(exchange.command, .nodeUnreachable)] }
       return try reject(message, of: exchange.node, reason: .coapRequestRefused, now: now)
     }
-    let encapsulated = EncapsulatedMessage(
-      code: response.code.rawValue,
-      options: response.options.compactMap { .init($0.number.rawValue, $0.value) }, payload: response.payload)
-    let content = try? encapsulated.cbor()
+    guard let response = verified(response, of: exchange) else { return try fail(exchange, now: now) }
+    let content = try? EncapsulatedMessage(response).cbor()
     let sequence = try answer(
       message, of: exchange.node,
       content.map { .init(format: ContentFormats.coapMessage, bytes: $0) }, onBehalf: true, now: now)
@@ -116,14 +122,14 @@ extension Gateway {
   }
 
   /// The command, if it still waits: it may have expired, or been withdrawn, while the node was asked.
-  private func held(_ exchange: NodeExchange) throws(StoreError) -> HeldMessage? {
+  func held(_ exchange: NodeExchange) throws(StoreError) -> HeldMessage? {
     let number = exchange.command.number
     return try mailboxes.next(in: queue(of: exchange.node), after: number - 1).flatMap { message in
       message.number == number ? message : nil
     }
   }
 
-  private static func request(in message: HeldMessage) throws(ParseError) -> CoAPRequest {
+  static func request(in message: HeldMessage) throws(ParseError) -> CoAPRequest {
     let envelope = try SignedEnvelope(parsing: message.bytes, maximumSize: .max)
     guard envelope.header.class != .confidential, envelope.header.contentFormat == ContentFormats.coapMessage else {
       throw ParseError(.unsupported)

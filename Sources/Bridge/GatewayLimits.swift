@@ -1,4 +1,5 @@
 import Envelope
+import MemberSecurity
 
 /// Bounds and habits of a gateway beside those of its queues.
 public struct GatewayLimits: Sendable, Equatable {
@@ -12,6 +13,9 @@ public struct GatewayLimits: Sendable, Equatable {
   public var receiptLifetime: UInt64 = 604_800
   /// Held messages that one call of ``Gateway/expire(now:)`` takes out.
   public var expiredAtOnce = 256
+
+  /// Keys that are shared with nodes.
+  public var security = MemberSecurityLimits()
 
   public init() {}
 }

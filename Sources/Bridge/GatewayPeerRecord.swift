@@ -46,6 +46,7 @@ extension Gateway {
     let events = withdrawn.map { GatewayEvent.displaced(command($0.message), $0.reason) }
     for (_, reason) in withdrawn { refusals.count(reason) }
     directory = new
+    forgetRemovedNodes()
     return [.peerRecord(epoch: new.record.version.epoch)] + events
   }
 

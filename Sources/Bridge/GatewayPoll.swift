@@ -7,7 +7,8 @@ extension Gateway {
   /// `GET /e`: the oldest message held for the node, its number as the entity tag, and how many wait behind it.
   /// `GET /e?done=N` confirms number N first, so that a node empties its queue with one exchange a message.
   mutating func poll(_ request: NodeRequest, now: Instant) -> NodeAnswer {
-    guard let node = node(eui64: request.eui64) else { return refuse(.nodeUnknown, request) }
+    let node: Member
+    do { node = try speaker(request) } catch { return refuse(error.reason, request) }
     var events: [GatewayEvent] = []
     do throws(StoreError) {
       events += try expire(now: now)
@@ -36,7 +37,8 @@ extension Gateway {
 
   /// `DELETE /e/N`: confirms number N. Confirming what is not held is harmless.
   mutating func delete(_ request: NodeRequest, number text: String, now: Instant) -> NodeAnswer {
-    guard let node = node(eui64: request.eui64) else { return refuse(.nodeUnknown, request) }
+    let node: Member
+    do { node = try speaker(request) } catch { return refuse(error.reason, request) }
     guard let number = UInt64(text) else { return NodeAnswer(CoAPResponse(.badRequest)) }
     do throws(StoreError) {
       let confirmed = try confirm(number, for: node)
@@ -55,7 +57,7 @@ extension Gateway {
     return command(message)
   }
 
-  private mutating func refuse(_ reason: DropReason, _ request: NodeRequest) -> NodeAnswer {
+  mutating func refuse(_ reason: DropReason, _ request: NodeRequest) -> NodeAnswer {
     refusals.count(reason)
     let refusal = Refusal(
       reason: reason, radio: node(eui64: request.eui64)?.name, kind: .plain, size: request.request.payload.count)

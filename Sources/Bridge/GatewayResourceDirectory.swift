@@ -21,7 +21,7 @@ extension Gateway {
   /// `POST /rd?ep=NAME...`: a registration, or the same node's anew (RFC 9176, 5).
   mutating func register(_ request: NodeRequest, now: Instant) -> NodeAnswer {
     do throws(ParseError) {
-      guard let node = node(eui64: request.eui64) else { throw ParseError(.nodeUnknown) }
+      let node = try speaker(request)
       let format = request.request.contentFormat
       guard format == nil || format == .linkFormat else {
         return NodeAnswer(CoAPResponse(.unsupportedContentFormat))
@@ -46,7 +46,7 @@ extension Gateway {
   mutating func changeRegistration(_ request: NodeRequest, id: String, now: Instant) -> NodeAnswer {
     do throws(ParseError) {
       // A node's registration is its own.
-      guard let node = node(eui64: request.eui64) else { throw ParseError(.nodeUnknown) }
+      let node = try speaker(request)
       guard node.name == id, let current = registration(of: node, now: now) else {
         return NodeAnswer(CoAPResponse(.notFound))
       }

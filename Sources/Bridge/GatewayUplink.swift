@@ -4,13 +4,15 @@ import Queue
 import Wire
 
 extension Gateway {
-  /// Answers a request of a node: `POST /e`, `GET /e`, `GET /e?done=N`, `DELETE /e/N`.
-  public mutating func receive(_ request: NodeRequest, now: Instant) -> NodeAnswer {
+  /// Answers a request whose protection, if it had any, was taken off: `POST /e`, `GET /e`, `GET /e?done=N`,
+  /// `DELETE /e/N`, `GET /key`.
+  mutating func answer(_ request: NodeRequest, now: Instant) -> NodeAnswer {
     let path = request.request.uriPath
     switch (request.request.code, path) {
     case (.post, ["e"]): return post(request, now: now)
     case (.get, ["e"]): return poll(request, now: now)
     case (.delete, _) where path.count == 2 && path[0] == "e": return delete(request, number: path[1], now: now)
+    case (.get, ["key"]): return linkKey(request)
     case (.get, [".well-known", "core"]):
       let links = #"</e>;rt="pangate.e";ct=18;title="envelopes",</rd>;rt="core.rd";ct=40"#
       return NodeAnswer(CoAPResponse(.content, contentFormat: .linkFormat, payload: Array(links.utf8)))
@@ -18,7 +20,7 @@ extension Gateway {
     case (.post, _) where path.count == 2 && path[0] == "rd",
       (.delete, _) where path.count == 2 && path[0] == "rd":
       return changeRegistration(request, id: path[1], now: now)
-    case (_, ["e"]), (_, ["rd"]): return NodeAnswer(CoAPResponse(.methodNotAllowed))
+    case (_, ["e"]), (_, ["rd"]), (_, ["key"]): return NodeAnswer(CoAPResponse(.methodNotAllowed))
     default: return NodeAnswer(CoAPResponse(.notFound))
     }
   }
@@ -92,16 +94,16 @@ extension Gateway {
   // MARK: A plain representation, signed on the node's behalf
 
   private mutating func sign(_ request: NodeRequest, now: Instant) throws(ParseError) -> UplinkReport {
-    guard let node = node(eui64: request.eui64) else { throw ParseError(.nodeUnknown) }
-    // Whoever spoofs a radio address forges what is said here: no other class may rely on it.
-    guard node.class == .noConsequence, node.traits.contains(.vouched) else { throw ParseError(.envelopePlainRefused) }
+    // Whoever spoofs a radio address forges what is said here, unless it was proven: no other class may rely on it.
+    let node = try speaker(request)
+    guard node.isVouchedFor else { throw ParseError(.envelopePlainRefused) }
     guard !request.request.payload.isEmpty else { throw ParseError(.envelopeStructure) }
     let recipients = node.readers.compactMap { directory.member($0) }
     guard !recipients.isEmpty else { throw ParseError(.envelopeRecipientUnknown) }
     let known = PlainDeduplication(request, now: now)
     if try isKnown(known, of: node) { throw ParseError(.coapDuplicate) }
     let draft = EnvelopeDraft(
-      class: recipients.map(\.class).max() ?? .noConsequence, recipients: recipients.map { .init($0) },
+      class: recipients.map(\.class).reduce(node.class, max), recipients: recipients.map { .init($0) },
       sequence: try nextSequence(), issuedAt: UInt64(max(0, now.seconds)), lifetime: limits.readingLifetime,
       extensions: EnvelopeExtensions(onBehalfOf: .full(node.address)),
       content: .init(

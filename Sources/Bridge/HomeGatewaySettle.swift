@@ -131,6 +131,10 @@ extension HomeGateway {
 
   private mutating func finish(_ id: RequestID<PANPeer>, with response: CoAPResponse, now: Instant) {
     guard let exchange = exchanges.removeValue(forKey: id) else { return }
+    if let again = gateway.challenged(exchange, by: response) {
+      exchanges[stack.request(again.request, to: ExtendedAddress(again.eui64), now: now)] = again
+      return
+    }
     do {
       let events = try gateway.finish(exchange, with: response, now: now)
       note(events)

@@ -11,6 +11,8 @@ public struct NodeRequest: Sendable {
   /// Tells this request from others of the node, and the same from one that was sent again: the sender's address and
   /// port, message ID and token.
   public var fingerprint: [UInt8]
+  /// The member that has proven by OSCORE to have made the request; `nil` if nobody has, whatever the radio address says.
+  public internal(set) var provenBy: Address?
 
   public init(request: CoAPRequest, eui64: UInt64?, fingerprint: [UInt8]) {
     self.request = request

@@ -7,7 +7,8 @@ import Wire
 ///
 /// A plain reading has no sequence number, and the envelope made of it has a new one each time. What makes it the same
 /// reading is the CoAP message that brought it: addresses, message ID, token and content, within EXCHANGE_LIFETIME
-/// (RFC 7252, 4.8.2: 247 s with default parameters). The record is written in the transaction that takes custody. Its
+/// (RFC 7252, 4.8.2: 247 s with default parameters). A request under OSCORE that is sent again after a challenge, or under
+/// new keys, comes in another CoAP message: what the node has said under a Request-Tag (RFC 9175, 3) is told by that. The record is written in the transaction that takes custody. Its
 /// key begins with the time, in steps of 256 s, so that the oldest are pruned first.
 struct PlainDeduplication {
   let digest: Bytes32
@@ -16,7 +17,11 @@ struct PlainDeduplication {
 
   init(_ request: NodeRequest, now: Instant) {
     var hash = SHA256()
-    hash.update(data: request.fingerprint)
+    if request.provenBy != nil, let tag = request.request.requestTag {
+      hash.update(data: [1] + tag)
+    } else {
+      hash.update(data: request.fingerprint)
+    }
     hash.update(data: [request.request.code.rawValue])
     hash.update(data: request.request.payload)
     let bytes = [UInt8](hash.finalize())

@@ -10,6 +10,7 @@ extension DropReason {
     case .envelopeReplay, .coapDuplicate: .changed
     case .envelopeReplayOtherBytes: .conflict
     case .envelopeTooLarge, .coapBlockTooLarge, .tooLong: .requestEntityTooLarge
+    case .nodeUnproven: .unauthorized
     case .queueFull, .queueNodeFull, .queueUnavailable: .serviceUnavailable
     case .envelopeSenderUnknown, .envelopeSenderAmbiguous, .envelopeRecipientUnknown, .envelopeRecipientAmbiguous,
       .envelopeClassTooWeak, .envelopeNotConfidential, .envelopePlainRefused, .envelopeExpired,

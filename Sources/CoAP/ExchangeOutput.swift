@@ -14,6 +14,13 @@ public struct RequestID<Peer: Hashable & Sendable>: Hashable, Sendable {
   let number: UInt64
 }
 
+extension RequestID {
+  /// The name of a request of a layer above, which may take several exchanges. No request of an endpoint has it.
+  public init(layered number: UInt32, peer: Peer) {
+    self.init(peer: peer, number: 1 << 63 | UInt64(number))
+  }
+}
+
 /// Why a request has no response.
 public enum RequestFailure: Error, Hashable, Sendable {
   /// No acknowledgement after all retransmissions.

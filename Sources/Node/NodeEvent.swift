@@ -1,5 +1,6 @@
 import BorderRouter
 import CoAP
+import Envelope
 import IEEE802154
 import IPv6
 import Wire
@@ -23,6 +24,8 @@ public enum NodeEvent: Sendable {
   case response(RequestID<PANPeer>, CoAPResponse)
   /// A request made by ``NodeStack/request(_:to:now:)`` will not be answered.
   case failed(RequestID<PANPeer>, RequestFailure)
+  /// The gateway gave the key of its radio network, which is to be used from now on.
+  case linkKey(Envelope.LinkKey)
   /// A frame, packet or message was dropped.
   case dropped(DropReason)
 }

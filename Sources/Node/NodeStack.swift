@@ -25,6 +25,8 @@ public struct NodeStack: ~Copyable {
   var coap: CoAPEndpoint<PANPeer>
   var mac: NodeMAC
   var join: NodeJoining
+  /// What protects requests and responses; `nil` for a node that speaks plain CoAP.
+  public internal(set) var security: NodeSecurity?
   var solicitation = NodeSolicitation()
   var polling = NodePolling()
   var tag: UInt16
@@ -33,9 +35,12 @@ public struct NodeStack: ~Copyable {
   var events: [NodeEvent] = []
 
   /// `random` draws sequence numbers, tags, tokens, message IDs and the spread of timers.
-  public init(configuration: NodeConfiguration, random: some RandomNumberGenerator & Sendable) {
+  public init(
+    configuration: NodeConfiguration, security: NodeSecurity? = nil, random: some RandomNumberGenerator & Sendable
+  ) {
     var random = random
     self.configuration = configuration
+    self.security = security
     shortAddress = configuration.shortAddress
     // Contexts are the router's to give; malformed messages are the endpoint's to answer.
     decoder = FrameDecoder(
@@ -45,8 +50,10 @@ public struct NodeStack: ~Copyable {
       maximum: configuration.maximumQueuedFrames, sequenceNumber: UInt8.random(in: 0...255, using: &random))
     tag = UInt16.random(in: 0...(.max), using: &random)
     join = NodeJoining(configuration)
+    var exchange = configuration.exchange
+    if security != nil { exchange.recognizedOptions.formUnion([.oscore, .edhoc]) }
     coap = CoAPEndpoint(
-      configuration: configuration.exchange, blockwise: configuration.blockwise,
+      configuration: exchange, blockwise: configuration.blockwise,
       random: NodeGenerator(seed: random.next()))
     self.random = random
   }
@@ -102,6 +109,7 @@ public struct NodeStack: ~Copyable {
     consider(join.due)
     consider(solicitation.due)
     consider(polling.due)
+    if router != nil { consider(security?.due) }
     if router != nil { for address in addresses { consider(address.due) } }
     return first
   }
@@ -152,13 +160,19 @@ public struct NodeStack: ~Copyable {
   public mutating func request(
     _ request: CoAPRequest, to destination: Destination, now: Instant
   ) -> RequestID<PANPeer>? {
-    guard let router else { return nil }
+    guard let peer = peer(for: destination, now: now) else { return nil }
     defer { settle(now: now) }
-    var peer = PANPeer(address: router.address, port: configuration.coapPort, local: linkLocal)
-    if destination == .global, let global = router.global, let local = globalAddress(at: now) {
-      peer = PANPeer(address: global, port: configuration.coapPort, local: local)
-    }
+    guard security == nil else { return requestProtected(request, to: destination, peer: peer, now: now) }
     return coap.request(request, to: peer, at: now)
+  }
+
+  /// The router as the peer of an exchange; `nil` while there is none.
+  func peer(for destination: Destination, now: Instant) -> PANPeer? {
+    guard let router else { return nil }
+    if destination == .global, let global = router.global, let local = globalAddress(at: now) {
+      return PANPeer(address: global, port: configuration.coapPort, local: local)
+    }
+    return PANPeer(address: router.address, port: configuration.coapPort, local: linkLocal)
   }
 
   /// Answers a request. False if it was answered before or is forgotten.
@@ -167,7 +181,7 @@ public struct NodeStack: ~Copyable {
     to exchange: ExchangeID<PANPeer>, with response: CoAPResponse, now: Instant
   ) -> Bool {
     defer { settle(now: now) }
-    return coap.respond(to: exchange, with: response, at: now)
+    return coap.respond(to: exchange, with: secured(response, to: exchange), at: now)
   }
 }
 

@@ -96,22 +96,32 @@ extension NodeStack {
 
   /// Does what the CoAP endpoint wants done, and gives the radio its next frame.
   mutating func settle(now: Instant) {
-    for output in coap.takeOutputs() {
-      switch output {
-      case .transmit(let datagram, let peer): send(datagram, to: peer, now: now)
-      case .request(let exchange, let request): events.append(.request(exchange, request))
-      case .response(let id, let response): events.append(.response(id, response))
-      case .failed(let id, let failure):
-        events.append(.failed(id, failure))
-        // Perhaps the router is another one by now, or none.
-        if failure == .timeout, solicitation.attempts == 0 { solicit(now: now) }
-      case .dropped(let reason, _): drop(reason)
-      case .pong, .responseFailed: break
-      }
+    var isQuiet = false
+    while !isQuiet {
+      let outputs = coap.takeOutputs()
+      for output in outputs { handle(output, now: now) }
+      isQuiet = !startSecured(now: now) && outputs.isEmpty
     }
     schedulePolling(now: now)
     let dataRequest = takeDataRequest()
     if let psdu = mac.next(dataRequest: dataRequest) { transmissions.append(psdu) }
+  }
+
+  private mutating func handle(_ output: ExchangeOutput<PANPeer>, now: Instant) {
+    switch output {
+    case .transmit(let datagram, let peer): send(datagram, to: peer, now: now)
+    case .request(let exchange, let request):
+      guard security == nil else { return serveSecured(exchange, request, now: now) }
+      events.append(.request(exchange, request))
+    case .response(let id, let response):
+      if !receiveSecured(id, response, now: now) { events.append(.response(id, response)) }
+    case .failed(let id, let failure):
+      if !failedSecured(id, failure) { events.append(.failed(id, failure)) }
+      // Perhaps the router is another one by now, or none.
+      if failure == .timeout, solicitation.attempts == 0 { solicit(now: now) }
+    case .dropped(let reason, _): drop(reason)
+    case .pong, .responseFailed: break
+    }
   }
 
   // MARK: Out

@@ -165,6 +165,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case edhocDecryptionFailed
   case edhocUnexpectedMessage
   case edhocPeerError
+  case edhocSessionDropped
 
   // Envelopes, peer records, policy.
   case envelopeStructure
@@ -196,6 +197,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable, Hashable {
   case nodeUnknown
   case nodeUnreachable
   case envelopeOutcomeUnknown
+  case nodeUnproven
 
   // Queues.
   case queueFull

@@ -222,7 +222,8 @@ import Wire
     let record = try home.record(2) { record in
       for index in record.members.indices where names.contains(record.members[index].name) {
         record.members[index].traits = [.coapServer, .vouched]
-        record.members[index].class = .authOnly
+        // What is of consequence is asked under OSCORE only: see GatewayHopTests.
+        record.members[index].class = .noConsequence
         record.members[index].commanders = [try home.address("owner")]
       }
     }
@@ -352,6 +353,7 @@ import Wire
     let record = try home.record(2) { record in
       let index = try #require(record.members.firstIndex { $0.name == "thermostat" })
       record.members[index].traits = [.coapServer, .vouched]
+      record.members[index].class = .noConsequence
     }
     let site = try Site(record: record, queues: QueueLimits(outbox: Usage(messages: 1, bytes: 100_000)))
     var thermostat = try node("thermostat", site)

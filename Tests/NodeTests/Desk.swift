@@ -20,19 +20,22 @@ final class Desk<Behavior: DeviceBehavior> {
   private var events: [DeviceEvent] = []
 
   init(
-    _ behavior: Behavior, seed: UInt64 = 1,
+    _ behavior: Behavior, security: NodeSecurity? = nil, seed: UInt64 = 1,
     answers: @escaping (CoAPRequest) -> CoAPResponse? = { _ in CoAPResponse(.changed) }
   ) {
     self.answers = answers
     stack = PANStack(configuration: Cell.configuration(), random: SeededGenerator(seed: seed))
-    device = Self.make(behavior, seed: seed)
+    device = Self.make(behavior, security, seed: seed)
     start()
   }
 
-  private static func make(_ behavior: Behavior, seed: UInt64) -> Device<Behavior> {
+  private static func make(
+    _ behavior: Behavior, _ security: NodeSecurity? = nil, seed: UInt64
+  ) -> Device<Behavior> {
     let configuration = NodeConfiguration(extendedAddress: Cell.device, panID: Cell.pan, channel: 15)
     return Device(
-      stack: NodeStack(configuration: configuration, random: SeededGenerator(seed: seed &+ 1_000)), behavior: behavior)
+      stack: NodeStack(configuration: configuration, security: security, random: SeededGenerator(seed: seed &+ 1_000)),
+      behavior: behavior)
   }
 
   private func start() {

@@ -15,7 +15,7 @@ enum NodeKind: CaseIterable {
   case signed
   /// Confidential: signs and seals.
   case confidential, sleepingConfidential
-  /// A plain CoAP server that the gateway vouches for.
+  /// A plain CoAP server that the gateway vouches for, of no consequence: another would have to prove itself by OSCORE.
   case server, sleepingServer
 
   var sleeps: Bool { [.sleepingPlain, .sleepingSigned, .sleepingConfidential, .sleepingServer].contains(self) }
@@ -25,7 +25,7 @@ enum NodeKind: CaseIterable {
 
   var `class`: EnvelopeClass {
     switch self {
-    case .plain, .sleepingPlain: .noConsequence
+    case .plain, .sleepingPlain, .server, .sleepingServer: .noConsequence
     case .confidential, .sleepingConfidential: .confidential
     default: .authOnly
     }

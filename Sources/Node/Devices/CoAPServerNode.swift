@@ -10,18 +10,49 @@ public struct CoAPServerNode: DeviceBehavior {
   /// What was last written, by path.
   public private(set) var resources: [[String]: [UInt8]]
   private var events: [DeviceEvent] = []
+  private let endpointName: String?
+  private var registration: RequestID<PANPeer>?
+  private var registrationDue: Instant?
 
-  public init(resources: [[String]: [UInt8]] = [:]) { self.resources = resources }
+  /// Seconds of a registration with the resource directory; it is made anew after half of them.
+  private static let registrationLifetime: Int64 = 7_200
 
-  public var nextTimeout: Instant? { nil }
+  /// With `endpointName`, it registers with the gateway's resource directory (RFC 9176, 5): a server that has to agree on
+  /// keys with its gateway before it is asked does so by that.
+  public init(resources: [[String]: [UInt8]] = [:], endpointName: String? = nil) {
+    self.resources = resources
+    self.endpointName = endpointName
+    registrationDue = endpointName == nil ? nil : Instant(seconds: 0)
+  }
 
-  public mutating func timeout(at now: Instant, stack: inout NodeStack) {}
+  public var nextTimeout: Instant? { registration == nil ? registrationDue : nil }
+
+  public mutating func timeout(at now: Instant, stack: inout NodeStack) {
+    guard registration == nil, let registrationDue, registrationDue <= now, let endpointName else { return }
+    let links = resources.keys.map { "</\($0.joined(separator: "/"))>" }.sorted().joined(separator: ",")
+    let request = CoAPRequest(
+      .post, path: ["rd"], query: ["ep=\(endpointName)", "lt=\(Self.registrationLifetime)"],
+      contentFormat: .linkFormat, payload: Array(links.utf8))
+    registration = stack.request(request, to: .linkLocal, now: now)
+    // There is no router yet.
+    if registration == nil { self.registrationDue = now.advanced(by: .seconds(5)) }
+  }
 
   public mutating func handle(_ event: NodeEvent, stack: inout NodeStack, now: Instant) {
-    guard case .request(let exchange, let request) = event else { return }
-    let response = answer(request)
-    events.append(.served(request, response.code))
-    stack.respond(to: exchange, with: response, now: now)
+    switch event {
+    case .request(let exchange, let request):
+      let response = answer(request)
+      events.append(.served(request, response.code))
+      stack.respond(to: exchange, with: response, now: now)
+    case .response(let id, let response) where id == registration:
+      registration = nil
+      let wait = response.code.isSuccess ? Self.registrationLifetime / 2 : 60
+      registrationDue = now.advanced(by: .seconds(wait))
+    case .failed(let id, _) where id == registration:
+      registration = nil
+      registrationDue = now.advanced(by: .seconds(60))
+    default: break
+    }
   }
 
   /// GET reads, PUT writes, POST appends, DELETE removes (RFC 7252, 5.8).
