@@ -105,7 +105,7 @@ let package = Package(
     .executableTarget(
       name: "pangate",
       dependencies: [
-        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "Envelope", "Queue",
+        "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "Queue",
         "BorderRouter", "Bridge", "Node", "Radio", "Relay", "Oracle",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -140,8 +140,7 @@ let peers: [String: [String]] = [
 /// Tests of module X live in Tests/XTests. "Simulation" is no module: a whole home, of all of them.
 for module in [
   "Wire", "IEEE802154", "IPv6", "SixLoWPAN", "CoAP", "COSE", "OSCORE", "Envelope", "MemberSecurity", "Queue",
-  "BorderRouter", "Bridge", "Radio", "Relay", "Oracle", "pangate", "Node", "Simulation",
-  "AttackMatrix",
+  "BorderRouter", "Bridge", "Radio", "Relay", "Oracle", "pangate", "Node", "Simulation", "AttackMatrix",
 ] {
   let subjects = ([module] + peers[module, default: []]).compactMap { name in
     package.targets.first { $0.name == name }

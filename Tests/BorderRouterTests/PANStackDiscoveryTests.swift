@@ -203,6 +203,39 @@ import Wire
     #expect(border.neighbors.entries.values.allSatisfy { $0.registeredUntil == nil })
   }
 
+  @Test("An advertisement of another router changes neither prefix nor contexts: the border router has its own")
+  func forgedAdvertisement() throws {
+    let border = Border()
+    var (forger, node) = (Node(1), Node(2))
+    let other = IPv6Prefix(IPv6Address(high: 0xfd00_0bad_0bad_0000, low: 0), length: 64)
+    let solicitation = try node.icmpv6(
+      RouterSolicitation(), [.sourceLinkLayerAddress(.extended(node.eui64))], to: .allRouters)
+    func advertised() throws -> [NeighborDiscoveryOption] {
+      border.now = border.now.advanced(by: .seconds(60))
+      let sent = try Sent.packet(in: border.receive(node.frames(solicitation, to: .short(.broadcast))))
+      return try sent.discovery().options.filter {
+        switch $0 {
+        case .prefixInformation, .context, .authoritativeBorderRouter: true
+        default: false
+        }
+      }
+    }
+    let before = try advertised()
+    #expect(before.count == 3)
+    let forged = try forger.icmpv6(
+      RouterAdvertisement(routerLifetime: 9_000),
+      [
+        .sourceLinkLayerAddress(.extended(forger.eui64)),
+        .prefixInformation(
+          PrefixInformation(
+            prefix: other, isOnLink: false, isAutonomous: true, validLifetime: 9_000, preferredLifetime: 9_000)),
+        .context(ContextInformation(prefix: other, isForCompression: true, identifier: 1, validLifetime: 9_000)),
+        .context(ContextInformation(prefix: other, isForCompression: true, identifier: 2, validLifetime: 9_000)),
+      ], to: .allNodes)
+    for frame in try forger.frames(forged, to: .short(.broadcast)) { #expect(border.receive(frame).frames.isEmpty) }
+    #expect(try advertised() == before)
+  }
+
   @Test("An echo request to each address is answered from it, data and all (RFC 4443, 4.2)")
   func echo() throws {
     let border = Border()

@@ -190,9 +190,10 @@ struct StreamReceiveCommand: AsyncParsableCommand {
       case .up(let url): note("connected to \(url)")
       case .down(let url, let reason): note("pangate: \(url): \(reason); trying again")
       case .delivered(let delivery) where delivery.content.format == ContentFormats.streamKey:
-        guard try inbox.open(delivery, runner.directory) else { break }
-        isOpen = true
+        let opens = try inbox.open(delivery, runner.directory)
         try runner.say { try $0.forget(delivery.number) }
+        guard opens else { break }
+        isOpen = true
         note("a stream of \(delivery.from)")
         defer { early.removeAll() }
         for (envelope, delivery) in early where try take(envelope, delivery) { return true }

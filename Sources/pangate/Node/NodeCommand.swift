@@ -39,6 +39,9 @@ struct NodeCommand: AsyncParsableCommand {
   @Option(help: "Seconds between questions for held commands.") var poll = 30
   @Option(help: "Seconds between data requests of its radio, which is off in between; without it, it listens always.")
   var sleep: Int?
+  @Flag(
+    help: "Do without OSCORE to the gateway where the peer record does not demand it: fewer bytes, less protection.")
+  var plainHop = false
   @Option(help: "Of a camera: bits a second of a stream, which 'PUT /stream SECONDS' begins.") var rate = 20_000
   @Option(help: "End after so many reports were taken.") var count: Int?
   @Flag(help: "As JSON, one object a line.") var json = false
@@ -64,7 +67,11 @@ struct NodeCommand: AsyncParsableCommand {
       schedule.pollInterval = .seconds(sleep)
       configuration.sleep = schedule
     }
-    let stack = NodeStack(configuration: configuration, random: SystemRandomNumberGenerator())
+    var flash = try NodeFlash(state)
+    let memory = try flash.read()
+    let stack = NodeStack(
+      configuration: configuration, security: try security(identity, member, directory, memory.security),
+      random: SystemRandomNumberGenerator())
     let settings = stack.radioSettings
     let (inputs, input) = AsyncStream.makeStream(of: NodeLoop<AnyDevice>.Input.self)
     let supervisor = RadioSupervisor(driver, settings: settings) { input.yield(.radio($0)) }
@@ -98,9 +105,8 @@ struct NodeCommand: AsyncParsableCommand {
       signals.cancel()
       radioTask.cancel()
     }
-    var flash = try NodeFlash(state)
     var behavior = AnyDevice(
-      kind, member: member, directory: directory, identity: identity, memory: try flash.read(),
+      kind, member: member, directory: directory, identity: identity, memory: memory.envelopes,
       pollInterval: .seconds(max(1, poll)))
     behavior.streamRate = max(100, rate)
     var loop = NodeLoop(driver: driver, device: Device(stack: stack, behavior: behavior), input: input)
@@ -112,13 +118,29 @@ struct NodeCommand: AsyncParsableCommand {
       if case .picture = next { loop.perform { $0.tick() } }
       let events = loop.take(next)
       // What follows from it leaves after it is kept.
-      if let memory = loop.behavior.memory { try flash.write(memory) }
+      try flash.write(
+        NodeMemory(envelopes: loop.behavior.memory ?? EnvelopeMemory(), security: loop.security ?? NodeSecurityMemory())
+      )
       report.show(events, loop.behavior, loop.traffic, isRegistered: loop.addresses.contains { $0.isUsable(at: .now) })
       loop.act()
       if let count, report.reports >= count { break }
     }
     radioTask.cancel()
     await driver.close()
+  }
+
+  /// OSCORE to the gateway, with keys that EDHOC agrees on; `nil` for a device of no consequence, and where it is not wanted.
+  private func security(
+    _ identity: Identity, _ member: Member, _ directory: PeerDirectory, _ memory: NodeSecurityMemory
+  ) throws -> NodeSecurity? {
+    let isDemanded = member.class == .authOnly && member.traits.contains(.vouched)
+    guard isDemanded || (member.class != .noConsequence && !plainHop) else { return nil }
+    guard let gateway = member.gateway.flatMap(directory.member) else {
+      throw Failure.cannotStart("\(peerRecord): does not say which gateway hosts \(member.name)")
+    }
+    let configuration = NodeSecurityConfiguration(
+      identity: identity, gateway: gateway, peers: member.commanders.compactMap(directory.member))
+    return NodeSecurity(configuration, memory: memory, random: SystemRandomNumberGenerator())
   }
 }
 

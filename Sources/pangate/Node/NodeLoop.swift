@@ -34,7 +34,8 @@ struct NodeLoop<Behavior: DeviceBehavior>: ~Copyable {
   }
 
   var behavior: Behavior { device.behavior }
-  var router: NodeRouter? { device.stack.router }
+  /// What of the keys it shares must survive a reset.
+  var security: NodeSecurityMemory? { device.stack.security?.memory }
   var addresses: [NodeAddress] { device.stack.addresses }
 
   mutating func perform(_ body: (inout Behavior) -> Void) { device.perform(now: .now, body) }
