@@ -58,6 +58,7 @@ extension AttackMatrix.Verdict {
     case .accepts: ("takes it", "take it")
     case .repeats: ("knows it", "know it")
     case .refuses(let reason): ("refuses: `\(reason.name)`", "refuse: `\(reason.name)`")
+    case .holds: ("keeps it until there are keys", "keep it until there are keys")
     case .unreached: nil
     }
   }

@@ -53,6 +53,8 @@ struct MatrixGroup {
     try admit("lock", .node, .authOnly, commanders: both)
     try admit("presence", .node, .confidential, commanders: both)
     try admit("presence2", .node, .confidential, commanders: both)
+    try admit("thermo", .node, .authOnly, traits: .vouched, commanders: both)
+    try admit("thermo2", .node, .authOnly, traits: .vouched, commanders: both)
     try admit("lamp", .node, traits: [.vouched, .coapServer], commanders: both)
     try admit("valve", .node, .authOnly, traits: [.vouched, .coapServer], commanders: both)
     // Streams to phones by its own connection.
