@@ -41,7 +41,7 @@ extension Endpoint {
   }
 
   static func commandKey(_ number: UInt64) -> String { "sent.\(number)" }
-  private static func recipientsKey(_ number: UInt64) -> String { "sent-to.\(number)" }
+  static func recipientsKey(_ number: UInt64) -> String { "sent-to.\(number)" }
 
   /// To whom a message was sent; empty for a number that was never used.
   func recipients(of number: UInt64) throws(StoreError) -> [Address] {

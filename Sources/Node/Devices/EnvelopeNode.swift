@@ -1,6 +1,7 @@
 import BorderRouter
 import CoAP
 import Envelope
+import MemberSecurity
 import Wire
 
 /// A node that signs for itself: it posts envelopes, asks for held ones (`GET /e`), obeys each command once, confirms it
@@ -48,6 +49,10 @@ public struct EnvelopeNode: DeviceBehavior {
   /// There is no router.
   private var isBlocked = false
   var events: [DeviceEvent] = []
+  /// Keys shared with commanders, if the node agrees on any; see ``enableEndToEnd(random:)``.
+  var endToEnd: MemberContexts?
+  /// What a commander is to send back before its next command end to end is obeyed.
+  var endToEndChallenges: [Address: [UInt8]] = [:]
 
   public init(configuration: EnvelopeNodeConfiguration, memory: EnvelopeMemory = EnvelopeMemory()) {
     self.configuration = configuration
@@ -122,13 +127,13 @@ public struct EnvelopeNode: DeviceBehavior {
   private mutating func write(now: Instant) {
     for owed in memory.owed where !outgoing.contains(where: { $0.kind == .receipt(owed) }) {
       guard let commander = configuration.commanders.first(where: { $0.address == owed.commander }),
-        let content = try? owed.receipt.cbor()
+        let content = try? owed.content
       else {
         memory.owed.removeAll { $0 == owed }
         continue
       }
       queue(
-        .receipt(owed), .init(format: ContentFormats.receipt, bytes: content), to: [commander],
+        .receipt(owed), content, to: [commander],
         EnvelopeExtensions(inReplyTo: owed.sequence, answerHash: owed.answerHash), now: now)
     }
     for report in reports { queue(.report(report.label), report.content, to: configuration.readers, now: now) }
@@ -139,8 +144,12 @@ public struct EnvelopeNode: DeviceBehavior {
     _ kind: Outgoing.Kind, _ content: SignedEnvelope.Content, to recipients: [Member],
     _ extensions: EnvelopeExtensions = EnvelopeExtensions(), now: Instant
   ) {
+    // What is protected end to end already is not sealed once more.
+    let isProtected =
+      content.format == ContentFormats.coapMessage
+      && (try? EncapsulatedMessage(parsing: content.bytes))?.endToEnd != nil
     let draft = EnvelopeDraft(
-      class: max(configuration.class, recipients.map(\.class).max() ?? .noConsequence),
+      class: isProtected ? .authOnly : max(configuration.class, recipients.map(\.class).max() ?? .noConsequence),
       recipients: recipients.map { .init($0) }, sequence: nextSequence(),
       issuedAt: configuration.hasClock ? UInt64(max(0, now.seconds)) : nil, lifetime: configuration.lifetime,
       extensions: extensions, content: content, addressForm: .short)
