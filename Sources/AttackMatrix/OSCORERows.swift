@@ -91,9 +91,4 @@ extension AttackMatrix {
     case .relayCompromised: hops(.unreached, forged, .unreached, "it reads; silence and delay")
     }
   }
-
-  static let later = Expectation.notApplicable("this path is not there yet")
-
-  static func endToEndUp(_ protection: Protection, _ attack: Attack) -> Expectation { later }
-  static func endToEndDown(_ protection: Protection, _ attack: Attack) -> Expectation { later }
 }

@@ -19,14 +19,15 @@ struct Execution {
     case (.plain, .down): try plainDown()
     case (.vouched, .up): try vouchedUp()
     case (.vouched, .down): try vouchedDown()
-    case (.endToEnd, _): throw unexecutable
+    case (.endToEnd, .up): try answerEndToEnd()
+    case (.endToEnd, .down): try commandEndToEnd()
     }
   }
 
-  private var unexecutable: MatrixError { .notExecutable(channel, attack, hop) }
+  var unexecutable: MatrixError { .notExecutable(channel, attack, hop) }
 
   /// The verdict on the last message.
-  private func last(_ messages: [Message], at judge: some Judge) throws -> AttackMatrix.Verdict {
+  func last(_ messages: [Message], at judge: some Judge) throws -> AttackMatrix.Verdict {
     var judge = judge
     var verdict = AttackMatrix.Verdict.unreached
     for (index, message) in messages.enumerated() {
@@ -40,10 +41,10 @@ struct Execution {
   private func removing(_ name: String) throws -> Message { .record(try group.removing(name), sequence: 2) }
 
   /// An old record after a newer one.
-  private func staleRecords() throws -> [Message] { [try removing("guest"), .record(group.oracle, sequence: 3)] }
+  func staleRecords() throws -> [Message] { [try removing("guest"), .record(group.oracle, sequence: 3)] }
 
   /// What is told before the message, for attacks by those who were removed.
-  private func removals(sender: String) throws -> [Message] {
+  func removals(sender: String) throws -> [Message] {
     switch attack {
     case .revokedSender: [try removing(sender)]
     case .revokedGateway: [try removing("gateway")]
@@ -65,7 +66,7 @@ struct Execution {
 
   // MARK: Up
 
-  private func judgeUp(_ messages: [Message], reader: String = "owner") throws -> AttackMatrix.Verdict {
+  func judgeUp(_ messages: [Message], reader: String = "owner") throws -> AttackMatrix.Verdict {
     switch hop {
     case .gateway: try last(messages, at: GatewayHop(group, .up, node: node))
     case .relay: try last(messages, at: RelayHop(group, client: "gateway"))

@@ -178,6 +178,13 @@ struct ReaderHop: Judge {
     endpoint = try Self.make(group, name, store)
   }
 
+  /// One that is under way; its store goes with it.
+  init(_ group: MatrixGroup, _ name: String, _ endpoint: Endpoint<MemoryStore>) {
+    self.group = group
+    self.name = name
+    self.endpoint = endpoint
+  }
+
   private static func make(_ group: MatrixGroup, _ name: String, _ store: MemoryStore) throws -> Endpoint<MemoryStore> {
     Endpoint(
       identity: try group[name], directory: try group.directory(name), oracle: try group["oracle"].public,
