@@ -34,8 +34,32 @@ struct EndToEndStep<Store: MailboxStore> {
       .filter { $0.node == node.address }.sorted { $0.number < $1.number }
   }
 
+  /// Forgets the commands to a node that were not answered in time, so that others need not wait for them.
+  func forgetLate(_ node: Member, now: Instant) throws(StoreError) {
+    for command in try commands(for: node) where Self.isLate(command, now: now) {
+      try store.setValue(Endpoint<Store>.commandKey(endToEnd: command.number), to: nil)
+    }
+  }
+
+  private static func isLate(_ command: EndToEndCommand, now: Instant) -> Bool {
+    UInt64(max(0, now.seconds)) > command.lastSecond
+  }
+
+  /// Begins the commands to a node that wait for their turn, in order, as long as no keys are being agreed on. The one with
+  /// the number `fresh`, which no envelope has had yet, is begun under that.
+  mutating func startWaiting(_ node: Member, fresh: UInt64? = nil, now: Instant) throws(StoreError) {
+    for var command in try commands(for: node) where command.sent == nil {
+      guard try !isAgreeing(with: node),
+        var request = try? ProtectedRequest(restoring: command.request, to: node, &contexts)
+      else { return }
+      let number = command.number == fresh ? command.number : try sequence.next()
+      try start(&request, &command, number: number, now: now)
+      try save(command, request)
+    }
+  }
+
   /// Whether keys are being agreed on, so that other commands to the node wait.
-  mutating func isAgreeing(with node: Member) throws(StoreError) -> Bool {
+  private mutating func isAgreeing(with node: Member) throws(StoreError) -> Bool {
     for command in try commands(for: node) {
       if let request = try? ProtectedRequest(restoring: command.request, to: node, &contexts), request.isAgreeing {
         return true
@@ -45,7 +69,7 @@ struct EndToEndStep<Store: MailboxStore> {
   }
 
   /// Begins a command, or begins it again, in an envelope with `number`.
-  mutating func start(
+  private mutating func start(
     _ request: inout ProtectedRequest, _ command: inout EndToEndCommand, number: UInt64, anew: Bool = false,
     now: Instant
   ) throws(StoreError) {
@@ -100,7 +124,7 @@ struct EndToEndStep<Store: MailboxStore> {
     } else {
       step = .failed(.oscoreMalformed)
     }
-    let isLate = UInt64(max(0, now.seconds)) > command.lastSecond
+    let isLate = Self.isLate(command, now: now)
     switch step {
     case .response(let inner):
       let content = try? EncapsulatedMessage(inner).cbor()
@@ -129,13 +153,8 @@ struct EndToEndStep<Store: MailboxStore> {
     _ command: EndToEndCommand, _ node: Member, _ answer: EndToEndAnswer, now: Instant
   ) throws(StoreError) -> EndToEndAnswer {
     try store.setValue(Endpoint<Store>.commandKey(endToEnd: command.number), to: nil)
-    for var other in try commands(for: node) where other.sent == nil {
-      guard try !isAgreeing(with: node),
-        var request = try? ProtectedRequest(restoring: other.request, to: node, &contexts)
-      else { break }
-      try start(&request, &other, number: try sequence.next(), now: now)
-      try save(other, request)
-    }
+    try forgetLate(node, now: now)
+    try startWaiting(node, now: now)
     return answer
   }
 }

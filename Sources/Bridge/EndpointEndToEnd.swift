@@ -61,19 +61,20 @@ extension Endpoint {
   ) throws -> UInt64 {
     try changing { (step) throws(StoreError) in
       let number = try step.sequence.next()
-      var request: ProtectedRequest
+      let request: ProtectedRequest
       do { request = ProtectedRequest(try command.message.request(), to: node) } catch { throw StoreError.abandoned }
       let seconds = UInt64(max(0, now.seconds))
       let (lastSecond, isEndless) = seconds.addingReportingOverflow(lifetime)
-      var kept = EndToEndCommand(
+      let kept = EndToEndCommand(
         number: number, node: node.address, lastSecond: isEndless ? .max : lastSecond, request: [])
       try step.store.setValue(key, to: Array(String(number).utf8))
       try step.store.setValue(Self.commandKey(number), to: Array(command.description.utf8))
       try step.store.setValue(Self.recipientsKey(number), to: node.address.bytes)
       // Under this number no answer in the open is believed either.
       try step.store.setValue(Self.stepKey(number), to: Array(String(number).utf8))
-      if try !step.isAgreeing(with: node) { try step.start(&request, &kept, number: number, now: now) }
+      try step.forgetLate(node, now: now)
       try step.save(kept, request)
+      try step.startWaiting(node, fresh: number, now: now)
       return number
     }
   }

@@ -123,6 +123,7 @@ public struct AccessDirectory: Sendable {
     try envelope.verify(with: sender.key)
     var onBehalfOf: Party?
     if let reference = header.extensions.onBehalfOf {
+      // Whoever vouches has read it: nobody can vouch for what nobody but its recipients may read.
       guard let node = party(reference), node.host == sender.address,
         node.class != .confidential || envelope.endToEnd != nil
       else { throw ParseError(.envelopeOnBehalfOfRefused) }

@@ -35,10 +35,13 @@ extension EnvelopeNode {
     guard envelope.endToEnd != nil, let message = try? EncapsulatedMessage(parsing: Array(envelope.payload)),
       let request = try? message.request()
     else { return false }
-    guard var contexts = endToEnd else { throw ParseError(.unsupported) }
     if configuration.hasClock { try Freshness().check(envelope.header, arrival: now, now: now) }
     memory.windows[commander.address, default: ReplayWindow()]
       .record(envelope.header.sequence, envelope.contentDigest)
+    guard var contexts = endToEnd else {
+      owe(envelope, to: commander, .rejected(.unsupported))
+      throw ParseError(.unsupported)
+    }
     var kept = memory.endToEnd
     func keep(_ member: Address, _ state: OSCOREDurableState?) -> Bool {
       kept[member] = state.flatMap { try? $0.encoded() }
@@ -58,12 +61,18 @@ extension EnvelopeNode {
       }
     }
     (endToEnd, memory.endToEnd) = (contexts, kept)
+    owe(envelope, to: commander, Receipt(.delivered), answer: try? EncapsulatedMessage(response).cbor())
+    if let refusal { throw ParseError(refusal) }
+    return true
+  }
+
+  private mutating func owe(
+    _ envelope: SignedEnvelope, to commander: Member, _ receipt: Receipt, answer: [UInt8]? = nil
+  ) {
     memory.owed.append(
       OwedReceipt(
         commander: commander.address, sequence: envelope.header.sequence, answerHash: envelope.answerHash,
-        receipt: Receipt(.delivered), answer: try? EncapsulatedMessage(response).cbor()))
-    if let refusal { throw ParseError(refusal) }
-    return true
+        receipt: receipt, answer: answer))
   }
 
   /// Obeys a request that only `commander` can have made: GET reads what was written, the rest writes.
