@@ -65,6 +65,8 @@ public enum AttackMatrix {
     /// Acknowledges it as known; it has no effect.
     case repeats
     case refuses(DropReason)
+    /// Takes it, and keeps it until the node has agreed on keys.
+    case holds
     /// It does not get there, or the hop is the attacker.
     case unreached
   }

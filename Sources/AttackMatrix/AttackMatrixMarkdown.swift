@@ -56,8 +56,9 @@ extension AttackMatrix.Verdict {
   fileprivate var words: (singular: String, plural: String)? {
     switch self {
     case .accepts: ("takes it", "take it")
-    case .repeats: ("knows it", "know it")
+    case .repeats: ("has it already", "have it already")
     case .refuses(let reason): ("refuses: `\(reason.name)`", "refuse: `\(reason.name)`")
+    case .holds: ("keeps it until there are keys", "keep it until there are keys")
     case .unreached: nil
     }
   }

@@ -61,7 +61,8 @@ extension AttackMatrix {
     switch protection {
     case .stream: return .notApplicable("no node is streamed to")
     case .confidential: return .notApplicable("the oracle admits no confidential node that its gateway speaks for")
-    case .noConsequence, .authOnly: break
+    case .authOnly: return plainDownRefused(attack)
+    case .noConsequence: break
     }
     let radio = "whoever is on the radio commands the node"
     return switch attack {
@@ -70,9 +71,7 @@ extension AttackMatrix {
     case .replay: hops(.repeats, .repeats, .accepts, "\(radio): a recorded request under another message ID")
     case .reorder: all(.accepts, "the order of two commands that are both wanted")
     case .stripEncryption, .resignCiphertext: notSealed
-    case .downgradeClass:
-      protection == .noConsequence
-        ? weakest : hops(.refuses(.envelopeClassTooWeak), .refuses(.envelopeClassTooWeak), .unreached)
+    case .downgradeClass: weakest
     case .wrongRecipient: hops(.refuses(.envelopeNotAllowed), .refuses(.envelopeNotAllowed), .unreached)
     case .expired: hops(.refuses(.envelopeExpired), .refuses(.envelopeExpired), .unreached)
     case .revokedSender: hops(.refuses(.senderRevoked), .refuses(.envelopeSenderUnknown), .unreached)
@@ -85,6 +84,20 @@ extension AttackMatrix {
       hops(.refuses(.envelopeNotAllowed), .unreached, .accepts, "it reads, forges commands and answers")
     case .relayCompromised:
       hops(.unreached, .refuses(.coseSignatureInvalid), .unreached, "it reads; silence and delay")
+    }
+  }
+
+  /// A server whose answers are of consequence is asked under OSCORE, and takes nothing else.
+  private static func plainDownRefused(_ attack: Attack) -> Expectation {
+    let unprotected = Verdict.refuses(.oscoreUnprotected)
+    return switch attack {
+    case .none: hops(.accepts, .holds, unprotected)
+    case .forge: hops(.refuses(.coseSignatureInvalid), .refuses(.coseSignatureInvalid), unprotected)
+    case .replay, .reorder, .stripEncryption, .downgradeClass, .expired, .revokedGateway, .gatewayCompromised:
+      hops(.unreached, .unreached, unprotected)
+    case .resignCiphertext, .wrongRecipient, .revokedSender, .staleEpoch, .shortAddressCollision, .malleatedSignature,
+      .nonceReuse, .relayCompromised:
+      .notApplicable("the path is refused without an attack")
     }
   }
 }

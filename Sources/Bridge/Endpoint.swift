@@ -1,5 +1,6 @@
 import Crypto
 import Envelope
+import MemberSecurity
 import Queue
 import Wire
 
@@ -17,17 +18,22 @@ public struct Endpoint<Store: MailboxStore> {
   public private(set) var counters = DropCounters()
   var mailboxes: Mailboxes<Store>
   var sequence: SequenceReserve<Store>
+  /// Keys that are shared with nodes: neither relay nor gateway has them.
+  public internal(set) var endToEnd: MemberContexts
 
   /// With `oracle`, peer records that it signs are obeyed as they come; what was obeyed before counts if it is newer than
-  /// `directory`.
+  /// `directory`. `random` draws keys: it must be fit for that.
   public init(
     identity: Identity, directory: PeerDirectory, oracle: PublicIdentity? = nil, relay: Address, store: Store,
-    queues: QueueLimits = QueueLimits()
+    queues: QueueLimits = QueueLimits(),
+    random: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
   ) {
     self.identity = identity
     self.oracle = oracle
-    self.directory =
+    let newest =
       oracle.map { .newest(directory, stored: Self.peerRecordKey, in: store, for: identity, oracle: $0) } ?? directory
+    self.directory = newest
+    endToEnd = Self.endToEnd(of: identity, in: store, directory: newest, random: random)
     self.relay = relay
     mailboxes = Mailboxes(store, limits: queues)
     // One number at a time: an endpoint says little, and its numbers are what people see.
@@ -42,9 +48,13 @@ public struct Endpoint<Store: MailboxStore> {
   /// Signs a command, seals it if the node's class says so, and puts it in the outbox. `label` names it once for all: a
   /// command that was given under this label before is not given again, and `nil` is returned.
   ///
+  /// With `endToEnd` it goes under OSCORE, after EDHOC where there are no keys yet, so that neither relay nor gateway can
+  /// read it or make another of it; the number stands for all the envelopes that this takes, and what the node answers is
+  /// a ``Delivery`` with ``Delivery/answers``.
+  ///
   /// Throws ``CommandError``.
   public mutating func command(
-    _ command: CommandText, label: String, lifetime: UInt64 = 86_400, now: Instant
+    _ command: CommandText, label: String, lifetime: UInt64 = 86_400, endToEnd: Bool = false, now: Instant
   ) throws -> UInt64? {
     guard let node = directory.member(named: command.node) else {
       let known = directory.record.members.filter { $0.roles.contains(.node) }.map(\.name)
@@ -53,6 +63,7 @@ public struct Endpoint<Store: MailboxStore> {
     guard node.commanders.contains(identity.address) else { throw CommandError.notAllowed(command.node) }
     let key = "command.\(label)"
     if try mailboxes.store.value(key) != nil { return nil }
+    if endToEnd { return try begin(command, to: node, key: key, lifetime: lifetime, now: now) }
     return try say(
       .init(format: ContentFormats.coapMessage, bytes: try command.message.cbor()), to: [node], as: .authOnly,
       description: command.description, key: key, lifetime: lifetime, now: now)
@@ -85,6 +96,8 @@ public struct Endpoint<Store: MailboxStore> {
     /// The command that it answers, if it is a receipt or a response.
     public var answers: String?
     public var receipt: Receipt?
+    /// Nobody but the node has said it, and nobody on the way has read it.
+    public var isEndToEnd = false
     /// Its number in the inbox; see ``Endpoint/forget(_:)``.
     public var number: UInt64 = 0
   }
@@ -103,7 +116,7 @@ public struct Endpoint<Store: MailboxStore> {
     }
   }
 
-  /// `nil` for a challenge that was answered.
+  /// `nil` for a challenge that was answered, and for a step of an exchange end to end that tells nothing yet.
   private mutating func accept(_ bytes: [UInt8], now: Instant) throws(ParseError) -> Delivery? {
     let envelope = try SignedEnvelope(parsing: bytes, maximumSize: SignedEnvelope.maximumRecordSize)
     if let record = try obey(envelope) { return record }
@@ -115,6 +128,9 @@ public struct Endpoint<Store: MailboxStore> {
     try Freshness(skew: clockSkew).check(envelope.header, arrival: now, now: now)
     let deposit = envelope.deposit(from: sender.address, accepted: now)
     if let challenge = challenge(in: envelope, from: sender), try answer(challenge, now: now) { return nil }
+    if let command = try endToEndCommand(answeredBy: envelope, from: delivery) {
+      return try proceed(command, delivery, deposit, envelope, now: now)
+    }
     let outcome: PutOutcome
     do {
       outcome = try take(
@@ -127,9 +143,9 @@ public struct Endpoint<Store: MailboxStore> {
 
   /// Judges and opens an envelope whose signature is valid.
   private func read(_ envelope: SignedEnvelope, from sender: Member) throws(ParseError) -> Delivery {
-    let vouched = try directory.vouched(envelope.header, by: sender)
+    let vouched = try directory.vouched(envelope.header, by: sender, endToEnd: envelope.endToEnd)
     let subject = vouched ?? sender
-    guard envelope.header.class.satisfies(max(subject.class, sender.class)) else {
+    guard envelope.satisfies(max(subject.class, sender.class)) else {
       throw ParseError(.envelopeClassTooWeak)
     }
     if subject.roles.contains(.node) {
@@ -179,17 +195,22 @@ public struct Endpoint<Store: MailboxStore> {
 
   /// Everything in the inbox, oldest first, opened again.
   public func inboxContents() throws(StoreError) -> [Delivery] {
-    try mailboxes.list(inbox).compactMap { message in
+    var contents: [Delivery] = []
+    for message in try mailboxes.list(inbox) {
       guard let envelope = try? SignedEnvelope(parsing: message.bytes),
         let sender = try? directory.verifiedSender(of: envelope), var delivery = try? read(envelope, from: sender)
-      else { return nil }
+      else { continue }
       delivery.number = message.number
-      return delivery
+      contents.append(try shown(delivery))
     }
+    return contents
   }
 
   /// Removes from the inbox what whoever it is for has seen; an unknown number is harmless.
-  public func forget(_ number: UInt64) throws(StoreError) { try mailboxes.confirm(number, in: inbox) }
+  public func forget(_ number: UInt64) throws(StoreError) {
+    try mailboxes.confirm(number, in: inbox)
+    try mailboxes.store.setValue(Self.answerKey(number), to: nil)
+  }
 }
 
 /// Why a command cannot be given.

@@ -26,6 +26,7 @@ extension Endpoint {
     let new = try PeerDirectory.accept(envelope, for: identity, oracle: oracle, current: directory.record.version)
     do { try store.setValue(Self.peerRecordKey, to: envelope.bytes) } catch { throw ParseError(error.reason) }
     directory = new
+    forgetRemovedMembers()
     return Delivery(
       from: new.member(oracle.address)?.name ?? oracle.name, class: .confidential,
       sequence: envelope.header.sequence, content: content)

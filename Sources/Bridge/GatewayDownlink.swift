@@ -51,7 +51,7 @@ extension Gateway {
     guard !recipients.isEmpty else { throw ParseError(.envelopeNotForUs) }
     for node in recipients {
       guard node.commanders.contains(sender.address) else { throw ParseError(.envelopeNotAllowed) }
-      guard header.class.satisfies(max(node.class, sender.class)) else { throw ParseError(.envelopeClassTooWeak) }
+      guard envelope.satisfies(max(node.class, sender.class)) else { throw ParseError(.envelopeClassTooWeak) }
     }
     return try hold(envelope, from: sender, for: recipients, deduplication, now: now)
   }

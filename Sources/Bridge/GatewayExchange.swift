@@ -22,6 +22,8 @@ public struct NodeExchange: Sendable {
   public var request: CoAPRequest
   /// Doing it twice is the same as doing it once (RFC 7252, 5.1), so that it may be sent again when nobody knows.
   public var isIdempotent: Bool
+  /// How the command is protected between its commander and the node: it is exchanged as it is.
+  var endToEnd: EndToEndProtection?
   /// What binds the response to the request, if it goes under OSCORE.
   var protection: OSCOREExchange?
   /// The node has restarted and asked for proof that the request is new; that is done once.
@@ -31,7 +33,8 @@ public struct NodeExchange: Sendable {
 extension Gateway {
   /// Whether commands for `node` are made CoAP requests here, since it neither polls for envelopes nor reads them.
   public func exchanges(with node: Member) -> Bool {
-    node.traits.contains(.coapServer) && node.traits.contains(.vouched) && node.class != .confidential
+    // To a confidential one only what is protected end to end is carried: see ``request(in:for:)``.
+    node.traits.contains(.coapServer) && (node.traits.contains(.vouched) || node.class == .confidential)
       && node.gateway == identity.address && node.eui64 != nil
   }
 
@@ -53,8 +56,7 @@ extension Gateway {
   public mutating func nextExchange(
     with node: Member, now: Instant
   ) throws(StoreError) -> (exchange: NodeExchange?, events: [GatewayEvent]) {
-    // Commands for a node that must prove itself wait until it has agreed on keys.
-    guard isAsked(node, now: now), let eui64 = node.eui64, !awaitsKeys(node) else { return (nil, []) }
+    guard isAsked(node, now: now), let eui64 = node.eui64 else { return (nil, []) }
     var events = try expire(now: now)
     guard exchanges(with: node) else {
       guard let (message, more) = try mailboxes.peek(queue(of: node)) else { return (nil, events) }
@@ -69,8 +71,11 @@ extension Gateway {
     while let (message, _) = try mailboxes.peek(queue(of: node)) {
       let command = command(message)
       do throws(ParseError) {
-        let request = try Self.request(in: message)
-        let isIdempotent = request.code.isIdempotent
+        let (request, endToEnd) = try Self.request(in: message, for: node)
+        // Commands for a node that must prove itself wait until it has agreed on keys.
+        if endToEnd == nil, awaitsKeys(node) { return (nil, events) }
+        // A second message_1 only begins a second session.
+        let isIdempotent = request.code.isIdempotent || endToEnd == .edhoc
         let key = Self.attemptKey(node)
         let number = Array(String(message.number).utf8)
         let attempted = try stored(key)
@@ -78,7 +83,8 @@ extension Gateway {
         try store { (store) throws(StoreError) in try store.setValue(key, to: number) }
         let exchange = try protected(
           NodeExchange(
-            kind: .request, node: node, eui64: eui64, command: command, request: request, isIdempotent: isIdempotent))
+            kind: .request, node: node, eui64: eui64, command: command, request: request, isIdempotent: isIdempotent,
+            endToEnd: endToEnd))
         events.append(.exchanging(command))
         return (exchange, events)
       } catch {
@@ -105,10 +111,15 @@ extension Gateway {
       return try reject(message, of: exchange.node, reason: .coapRequestRefused, now: now)
     }
     guard let response = verified(response, of: exchange) else { return try fail(exchange, now: now) }
-    let content = try? EncapsulatedMessage(response).cbor()
+    let encapsulated = EncapsulatedMessage(response)
+    // An answer in the open to what was protected is nobody's: the node has lost the keys, or it is not the node.
+    if let asked = exchange.endToEnd, !encapsulated.answers(asked) {
+      return try reject(message, of: exchange.node, reason: .oscoreContextUnknown, now: now)
+    }
+    let content = try? encapsulated.cbor()
     let sequence = try answer(
-      message, of: exchange.node,
-      content.map { .init(format: ContentFormats.coapMessage, bytes: $0) }, onBehalf: true, now: now)
+      message, of: exchange.node, content.map { .init(format: ContentFormats.coapMessage, bytes: $0) },
+      onBehalf: true, endToEnd: exchange.endToEnd, now: now)
     return [.exchanged(exchange.command, code: response.code.description, sequence: sequence)]
   }
 
@@ -129,12 +140,18 @@ extension Gateway {
     }
   }
 
-  static func request(in message: HeldMessage) throws(ParseError) -> CoAPRequest {
+  /// The request in a held command, and how it is protected end to end. Throws ``DropReason/envelopeClassTooWeak`` for one
+  /// that would go to a confidential node in the open.
+  static func request(
+    in message: HeldMessage, for node: Member
+  ) throws(ParseError) -> (CoAPRequest, EndToEndProtection?) {
     let envelope = try SignedEnvelope(parsing: message.bytes, maximumSize: .max)
     guard envelope.header.class != .confidential, envelope.header.contentFormat == ContentFormats.coapMessage else {
       throw ParseError(.unsupported)
     }
     let encapsulated = try EncapsulatedMessage(parsing: Array(envelope.payload))
+    let endToEnd = envelope.endToEnd
+    guard endToEnd != nil || node.class != .confidential else { throw ParseError(.envelopeClassTooWeak) }
     let code = CoAPCode(rawValue: encapsulated.code)
     guard code.isRequest else { throw ParseError(.coapCodeClassReserved) }
     var options = CoAPOptions()
@@ -145,7 +162,7 @@ extension Gateway {
       else { throw ParseError(.unsupported) }
       options.append(CoAPOption(number, option.value))
     }
-    return CoAPRequest(code: code, options: options, payload: encapsulated.payload)
+    return (CoAPRequest(code: code, options: options, payload: encapsulated.payload), endToEnd)
   }
 
   private func stored(_ key: String) throws(ParseError) -> [UInt8]? {
@@ -168,7 +185,8 @@ extension Gateway {
 
   /// Takes a command out of the queue and puts an answer to its sender, if that is still a member, into the outbox.
   private mutating func answer(
-    _ message: HeldMessage, of node: Member, _ content: SignedEnvelope.Content?, onBehalf: Bool, now: Instant
+    _ message: HeldMessage, of node: Member, _ content: SignedEnvelope.Content?, onBehalf: Bool,
+    endToEnd: EndToEndProtection? = nil, now: Instant
   ) throws(StoreError) -> UInt64? {
     let queue = queue(of: node)
     guard let content, let commander = Address(message.sender).flatMap({ directory.member($0) }),
@@ -183,8 +201,9 @@ extension Gateway {
       let number = try sequence.next()
       try mailboxes.confirm(message.number, in: queue)
       let draft = EnvelopeDraft(
-        class: max(.authOnly, commander.class), recipients: [.init(commander)], sequence: number,
-        issuedAt: UInt64(max(0, now.seconds)), lifetime: limits.receiptLifetime,
+        // Sealing once more would hide from the relay that it is protected.
+        class: endToEnd == nil ? max(.authOnly, commander.class) : .authOnly, recipients: [.init(commander)],
+        sequence: number, issuedAt: UInt64(max(0, now.seconds)), lifetime: limits.receiptLifetime,
         extensions: EnvelopeExtensions(
           inReplyTo: envelope.header.sequence, answerHash: envelope.answerHash,
           onBehalfOf: onBehalf ? .full(node.address) : nil),

@@ -18,6 +18,7 @@ extension Gateway {
   /// The exchange under OSCORE, if there are keys: then no other way is taken.
   mutating func protected(_ exchange: NodeExchange) throws(ParseError) -> NodeExchange {
     let node = exchange.node
+    guard exchange.endToEnd == nil else { return exchange }
     guard security.hasContext(with: node.address) else {
       guard !node.mustProveItself else { throw ParseError(.nodeUnproven) }
       return exchange
@@ -35,11 +36,11 @@ extension Gateway {
   public mutating func challenged(_ exchange: NodeExchange, by response: CoAPResponse) -> NodeExchange? {
     guard exchange.protection != nil, !exchange.wasChallenged, let inner = verified(response, of: exchange),
       inner.code == .unauthorized, let echo = inner.echo, let message = try? held(exchange),
-      var request = try? Self.request(in: message)
+      let (request, _) = try? Self.request(in: message, for: exchange.node)
     else { return nil }
-    var again = exchange
-    request.echo = echo
-    again.request = request
+    var (again, proof) = (exchange, request)
+    proof.echo = echo
+    again.request = proof
     again.wasChallenged = true
     return try? protected(again)
   }

@@ -63,7 +63,7 @@ extension Gateway {
       try mailboxes.replayed(sender.address.bytes32, header.sequence, deduplication)
     }
     try Freshness(skew: limits.clockSkew).check(header, arrival: now, now: now)
-    let recipients = try admit(header, from: sender)
+    let recipients = try admit(envelope, from: sender)
     let deposit = envelope.deposit(from: sender.address, accepted: now)
     let outbox = outbox
     try check { () throws(StoreError) in
@@ -78,16 +78,17 @@ extension Gateway {
 
   /// The class rule and the peer record: what a node may say to whom. A node reports to its readers and answers its
   /// commanders.
-  private func admit(_ header: EnvelopeHeader, from sender: Member) throws(ParseError) -> [Member] {
+  private func admit(_ envelope: SignedEnvelope, from sender: Member) throws(ParseError) -> [Member] {
+    let header = envelope.header
     guard header.class != .stream else { throw ParseError(.envelopeClassReserved) }
-    guard header.class.satisfies(sender.class) else { throw ParseError(.envelopeClassTooWeak) }
+    guard envelope.satisfies(sender.class) else { throw ParseError(.envelopeClassTooWeak) }
     guard header.extensions.onBehalfOf == nil else { throw ParseError(.envelopeOnBehalfOfRefused) }
     let recipients = try directory.recipients(header.recipients)
     for recipient in recipients {
       guard sender.readers.contains(recipient.address) || sender.commanders.contains(recipient.address) else {
         throw ParseError(.envelopeNotAllowed)
       }
-      guard header.class.satisfies(recipient.class) else { throw ParseError(.envelopeClassTooWeak) }
+      guard envelope.satisfies(recipient.class) else { throw ParseError(.envelopeClassTooWeak) }
     }
     return recipients
   }

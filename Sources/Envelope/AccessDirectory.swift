@@ -112,7 +112,8 @@ public struct AccessDirectory: Sendable {
   /// Everything that a relay checks of an envelope but its freshness, replay and quota.
   ///
   /// Throws ``DropReason/envelopeSenderUnknown``, ``DropReason/coseSignatureInvalid``,
-  /// ``DropReason/envelopeOnBehalfOfRefused`` unless the sender hosts the node it vouches for,
+  /// ``DropReason/envelopeOnBehalfOfRefused`` unless the sender hosts the node it vouches for, and for a confidential one
+  /// unless the content is protected end to end: a gateway cannot vouch for what it must not have read,
   /// ``DropReason/envelopeRecipientUnknown``, ``DropReason/envelopeNotAllowed`` and
   /// ``DropReason/envelopeClassTooWeak``.
   public func admit(_ envelope: SignedEnvelope) throws(ParseError) -> Route {
@@ -122,12 +123,13 @@ public struct AccessDirectory: Sendable {
     try envelope.verify(with: sender.key)
     var onBehalfOf: Party?
     if let reference = header.extensions.onBehalfOf {
-      guard let node = party(reference), node.host == sender.address else {
-        throw ParseError(.envelopeOnBehalfOfRefused)
-      }
+      // Whoever vouches has read it: nobody can vouch for what nobody but its recipients may read.
+      guard let node = party(reference), node.host == sender.address,
+        node.class != .confidential || envelope.endToEnd != nil
+      else { throw ParseError(.envelopeOnBehalfOfRefused) }
       onBehalfOf = node
     }
-    guard header.class.satisfies(max(sender.class, onBehalfOf?.class ?? .noConsequence)) else {
+    guard envelope.satisfies(max(sender.class, onBehalfOf?.class ?? .noConsequence)) else {
       throw ParseError(.envelopeClassTooWeak)
     }
     var recipients: [Party] = []
@@ -135,7 +137,7 @@ public struct AccessDirectory: Sendable {
       guard let recipient = party(reference) else { throw ParseError(.envelopeRecipientUnknown) }
       guard maySend(sender, to: recipient) else { throw ParseError(.envelopeNotAllowed) }
       if let onBehalfOf, !maySend(onBehalfOf, to: recipient) { throw ParseError(.envelopeNotAllowed) }
-      guard header.class.satisfies(recipient.class) else { throw ParseError(.envelopeClassTooWeak) }
+      guard envelope.satisfies(recipient.class) else { throw ParseError(.envelopeClassTooWeak) }
       if !recipients.contains(recipient) { recipients.append(recipient) }
     }
     return Route(sender: sender, onBehalfOf: onBehalfOf, recipients: recipients)

@@ -82,13 +82,17 @@ public struct PeerDirectory: Sendable {
   /// The node that a gateway vouches for.
   ///
   /// `nil` if the envelope vouches for nobody. Throws ``DropReason/envelopeOnBehalfOfRefused`` unless the node is
-  /// hosted by `sender` and has the trait of being vouched for: a node that signs for itself is never spoken for.
-  public func vouched(_ header: EnvelopeHeader, by sender: Member) throws(ParseError) -> Member? {
+  /// hosted by `sender` and has the trait of being vouched for: a node that signs for itself is never spoken for, and a
+  /// confidential one neither. What is protected end to end a gateway only carries: that it may for every CoAP server.
+  public func vouched(
+    _ header: EnvelopeHeader, by sender: Member, endToEnd: EndToEndProtection? = nil
+  ) throws(ParseError) -> Member? {
     guard let reference = header.extensions.onBehalfOf else { return nil }
     let node = try find(reference, unknown: .envelopeOnBehalfOfRefused, ambiguous: .envelopeOnBehalfOfRefused)
-    guard node.gateway == sender.address, node.traits.contains(.vouched) else {
-      throw ParseError(.envelopeOnBehalfOfRefused)
-    }
+    let isCarried = endToEnd != nil && node.traits.contains(.coapServer)
+    guard node.gateway == sender.address,
+      isCarried || node.traits.contains(.vouched) && node.class != .confidential
+    else { throw ParseError(.envelopeOnBehalfOfRefused) }
     return node
   }
 

@@ -140,6 +140,12 @@ public struct MemberContexts: Sendable {
     return EDHOCConnectionIdentifier([0, 0, 0])
   }
 
+  /// 8 random bytes for an Echo option (RFC 9175, 2.3).
+  public mutating func drawChallenge() -> [UInt8] {
+    let word = random.next()
+    return (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0))) }
+  }
+
   /// A fresh ephemeral key. One draw in 2^32 is no scalar of P-256: then it is drawn again.
   mutating func ephemeralKey() -> P256.KeyAgreement.PrivateKey? {
     for _ in 0..<8 {

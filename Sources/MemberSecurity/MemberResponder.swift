@@ -7,6 +7,8 @@ import Wire
 /// An EDHOC session whose initiator has not proven who it is.
 struct HalfOpenSession: Sendable {
   var responder: EDHOCResponder
+  /// Who has signed what carried message_1, if anybody has.
+  var sender: Address?
   var expires: Instant
 }
 
@@ -26,16 +28,25 @@ extension MemberContexts {
   ///
   /// Keys are agreed with members of `roster` only. A new session replaces the context with a member when its message_3 has
   /// authenticated the member, and not before. Refusals are counted.
+  ///
+  /// `sender` has signed what carries the request, if anybody has: then whatever proves to be another's is refused with
+  /// ``DropReason/oscoreContextOther``, without a trace in the contexts of that other.
   public mutating func receive(
-    _ request: CoAPRequest, from roster: MemberRoster, now: Instant, keep: Keep
+    _ request: CoAPRequest, from roster: MemberRoster, signedBy sender: Address? = nil, now: Instant, keep: Keep
   ) -> ReceivedRequest {
     halfOpen.removeAll { $0.expires <= now }
     var request = request
+    let roster = sender.map { address in MemberRoster(roster[address].map { [$0] } ?? []) } ?? roster
     if request.options.contains(.oscore) || request.isEDHOCCombined {
       if request.isEDHOCCombined {
-        if let answer = takeMessage3(of: &request, from: roster, keep) { return answer }
+        if let answer = takeMessage3(of: &request, from: roster, sender, keep) { return answer }
       }
-      return unprotect(request, from: roster, keep)
+      if let sender, let kid = try? OSCOREOptionValue(parsing: request.options[value: .oscore] ?? []).kid,
+        kid != table[sender]?.recipientID.bytes, (try? OSCOREIdentifier(kid)).map(table.contains) == true
+      {
+        return refused(OSCORERefusal(.oscoreContextOther))
+      }
+      return unprotect(request, from: roster, sender, keep)
     }
     guard request.uriPath == CoAPRequest.edhocPath else { return .unprotected }
     let payload: EDHOCRequestPayload
@@ -44,9 +55,9 @@ extension MemberContexts {
     }
     do throws(EDHOCFailure) {
       switch payload {
-      case .message1(let message): return .answered(try begin(message, now: now), reason: nil)
+      case .message1(let message): return .answered(try begin(message, sender, now: now), reason: nil)
       case .identified(let identifier, let message):
-        try finish(identifier.bytes, message, roster, keep)
+        try finish(identifier.bytes, message, roster, sender, keep)
         return .answered(CoAPResponse(edhocMessage: []), reason: nil)
       // Who wants to be the Responder can ask nobody here to be the Initiator.
       case .trigger: throw EDHOCFailure(.edhocUnexpectedMessage)
@@ -54,7 +65,9 @@ extension MemberContexts {
     } catch { return refused(error) }
   }
 
-  private mutating func begin(_ message1: [UInt8], now: Instant) throws(EDHOCFailure) -> CoAPResponse {
+  private mutating func begin(
+    _ message1: [UInt8], _ sender: Address?, now: Instant
+  ) throws(EDHOCFailure) -> CoAPResponse {
     var responder = EDHOCResponder(profile: Self.profile)
     let message = try responder.processMessage1(message1)
     guard let own = identity.edhocIdentity(signs: message.method.responderSigns), let key = ephemeralKey() else {
@@ -66,13 +79,14 @@ extension MemberContexts {
       halfOpen.removeFirst()
       counters.count(.edhocSessionDropped)
     }
-    halfOpen.append(HalfOpenSession(responder: responder, expires: now.advanced(by: limits.halfOpenLifetime)))
+    halfOpen.append(
+      HalfOpenSession(responder: responder, sender: sender, expires: now.advanced(by: limits.halfOpenLifetime)))
     return CoAPResponse(edhocMessage: message2)
   }
 
   /// Takes message_3 out of a combined request. What is to be answered, if the request goes no further.
   private mutating func takeMessage3(
-    of request: inout CoAPRequest, from roster: MemberRoster, _ keep: Keep
+    of request: inout CoAPRequest, from roster: MemberRoster, _ sender: Address?, _ keep: Keep
   ) -> ReceivedRequest? {
     do throws(EDHOCFailure) {
       let (message3, kid): ([UInt8], [UInt8])
@@ -88,7 +102,7 @@ extension MemberContexts {
       if !isHalfOpen, let identifier = try? OSCOREIdentifier(kid), table.contains(recipientID: identifier) {
         return nil
       }
-      try finish(kid, message3, roster, keep)
+      try finish(kid, message3, roster, sender, keep)
       return nil
     } catch {
       guard error.reason != .edhocUnexpectedMessage else { return refused(OSCORERefusal(.oscoreContextUnknown)) }
@@ -98,9 +112,13 @@ extension MemberContexts {
 
   /// Takes message_3 of the session with this C_R, which ends with it. From now on there is a context with whoever sent it.
   private mutating func finish(
-    _ identifier: [UInt8], _ message3: [UInt8], _ roster: MemberRoster, _ keep: Keep
+    _ identifier: [UInt8], _ message3: [UInt8], _ roster: MemberRoster, _ sender: Address?, _ keep: Keep
   ) throws(EDHOCFailure) {
-    guard let index = halfOpen.firstIndex(where: { $0.responder.connectionIdentifier?.bytes == identifier }) else {
+    guard
+      let index = halfOpen.firstIndex(where: {
+        $0.responder.connectionIdentifier?.bytes == identifier && $0.sender == sender
+      })
+    else {
       throw EDHOCFailure(.edhocUnexpectedMessage, reply: .unspecified("No such session"))
     }
     var responder = halfOpen.remove(at: index).responder
@@ -117,10 +135,10 @@ extension MemberContexts {
   }
 
   private mutating func unprotect(
-    _ request: CoAPRequest, from roster: MemberRoster, _ keep: Keep
+    _ request: CoAPRequest, from roster: MemberRoster, _ sender: Address?, _ keep: Keep
   ) -> ReceivedRequest {
     do throws(OSCORERefusal) {
-      let (member, outcome) = try table.unprotectRequest(request)
+      let (member, outcome) = try unprotect(request, signedBy: sender)
       guard roster[member] != nil else {
         remove(member, keep: keep)
         throw OSCORERefusal(.senderRevoked)
@@ -131,6 +149,22 @@ extension MemberContexts {
       case .challenge(let response): return .answered(response, reason: nil)
       }
     } catch { return refused(error) }
+  }
+
+  private mutating func unprotect(
+    _ request: CoAPRequest, signedBy sender: Address?
+  ) throws(OSCORERefusal) -> (Address, OSCORERequestOutcome) {
+    guard let sender else {
+      let (member, outcome) = try table.unprotectRequest(request)
+      return (member, outcome)
+    }
+    var verdict: Result<OSCORERequestOutcome, OSCORERefusal> = .failure(OSCORERefusal(.oscoreContextUnknown))
+    try? table.withContext(of: sender) { (context) throws(OSCOREError) in
+      do throws(OSCORERefusal) { verdict = .success(try context.unprotectRequest(request)) } catch {
+        verdict = .failure(error)
+      }
+    }
+    return (sender, try verdict.get())
   }
 
   // MARK: Refusals

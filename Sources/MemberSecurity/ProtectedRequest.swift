@@ -39,8 +39,11 @@ public struct ProtectedRequest: Sendable {
   /// How both authenticate where keys are to be agreed.
   public let method: EDHOCMethod
   var stage = Stage.waiting
-  /// The Echo value that the peer asked for (RFC 8613, B.1.2).
+  /// The Echo value that the peer asked for (RFC 8613, B.1.2; RFC 9175, 2).
   private var echo: [UInt8]?
+  /// How often it asked: after a restart, and because it has no clock.
+  var challenges = 0
+  private static let maximumChallenges = 2
 
   public init(_ request: CoAPRequest, to peer: Member, method: EDHOCMethod = .staticDH) {
     self.request = request
@@ -66,6 +69,7 @@ public struct ProtectedRequest: Sendable {
     anew: Bool = false, _ contexts: inout MemberContexts, keep: MemberContexts.Keep
   ) throws(OSCOREError) -> CoAPRequest {
     echo = nil
+    challenges = 0
     stage = .waiting
     guard anew || !contexts.hasContext(with: peer.address) else { return try protect(&contexts, keep) }
     do { return try begin(.suite2, &contexts) } catch { throw OSCOREError(error.reason) }
@@ -149,8 +153,11 @@ public struct ProtectedRequest: Sendable {
   private mutating func conclude(
     _ inner: CoAPResponse, _ contexts: inout MemberContexts, _ keep: MemberContexts.Keep
   ) throws(OSCOREError) -> Step {
-    // The peer has restarted and has not acted on the request: it wants to see the value again, once.
-    guard inner.code == .unauthorized, let value = inner.echo, echo == nil else { return .response(inner) }
+    // The peer has not acted on the request: it wants to see the value again.
+    guard inner.code == .unauthorized, let value = inner.echo, challenges < Self.maximumChallenges else {
+      return .response(inner)
+    }
+    challenges += 1
     echo = value
     return .send(try protect(&contexts, keep))
   }

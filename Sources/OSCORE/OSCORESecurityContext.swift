@@ -82,6 +82,13 @@ public struct OSCORESecurityContext: Sendable {
       window: PartialIVWindow(size: configuration.replayWindowSize), challenge: challenge)
   }
 
+  /// The exchange of a request that this endpoint has sent before, by its Partial IV: for who kept only that over a
+  /// restart. Whoever has taken the response forgets the number: a response is taken once.
+  public func exchange(ofRequest partialIV: UInt64, isObservation: Bool = false) -> OSCOREExchange {
+    OSCOREExchange(
+      kid: senderID, partialIV: partialIV, nonce: nonce(senderID, partialIV), isObservation: isObservation)
+  }
+
   /// Whether requests are taken: false after a restart until the other endpoint has answered the Echo challenge.
   public var isReplayWindowValid: Bool { challenge == nil }
 

@@ -153,8 +153,6 @@ public struct RelayDirectory: Sendable {
     let route = try access.admit(envelope)
     // Handed in by its sender or by the gateway that hosts it.
     guard access.mayServe(client, for: route.sender.address) else { throw ParseError(.envelopeNotAllowed) }
-    // Whoever vouches has read it: nobody can vouch for what nobody but its recipients may read.
-    if let node = route.onBehalfOf, node.class >= .confidential { throw ParseError(.envelopeOnBehalfOfRefused) }
     return Admitted(envelope: envelope, route: route, generation: generation, client: client)
   }
 }

@@ -1,5 +1,6 @@
 import AttackMatrix
 import Bridge
+import CoAP
 import Envelope
 import Foundation
 import Queue
@@ -55,6 +56,27 @@ import Wire
       "../../Docs/THREATS.md")
     let document = try String(contentsOf: path, encoding: .utf8)
     #expect(try #require(AttackMatrix.update(document)) == document)
+  }
+
+  @Test("For a confidential server its gateway may carry what is protected end to end, and say nothing else")
+  func carried() throws {
+    let group = try MatrixGroup.shared.get()
+    var traffic = try Traffic.vouched(group, for: "blinds")
+    traffic.class = .authOnly
+    let oscore = EncapsulatedMessage(
+      code: CoAPCode.changed.rawValue, options: [.init(CoAPOptionNumber.oscore.rawValue, [])],
+      payload: [UInt8](repeating: 0xa5, count: 20))
+    var readable = oscore
+    readable.options = []
+    for (message, verdict) in [
+      (oscore, AttackMatrix.Verdict.accepts), (readable, .refuses(.envelopeOnBehalfOfRefused)),
+    ] {
+      traffic.contents = [.init(format: ContentFormats.coapMessage, bytes: try message.cbor())]
+      let envelope = try traffic.genuine()
+      var (relay, reader) = (try RelayHop(group, client: "gateway"), try ReaderHop(group, "owner"))
+      #expect(try relay.judge(.envelope(envelope.bytes)) == verdict)
+      #expect(try reader.judge(.envelope(envelope.bytes)) == verdict)
+    }
   }
 
   @Test("After a crash a gateway gives higher numbers to what it signs") func numbersRise() throws {

@@ -1,4 +1,5 @@
 import AttackMatrix
+import CoAP
 import Envelope
 import Wire
 
@@ -16,14 +17,17 @@ struct Execution {
     case (.nodeSigned, .down): try signedDown()
     case (.plain, .up): try plainUp()
     case (.plain, .down): try plainDown()
-    case (.vouched, _), (.endToEnd, _): throw unexecutable
+    case (.vouched, .up): try vouchedUp()
+    case (.vouched, .down): try vouchedDown()
+    case (.endToEnd, .up): try answerEndToEnd()
+    case (.endToEnd, .down): try commandEndToEnd()
     }
   }
 
-  private var unexecutable: MatrixError { .notExecutable(channel, attack, hop) }
+  var unexecutable: MatrixError { .notExecutable(channel, attack, hop) }
 
   /// The verdict on the last message.
-  private func last(_ messages: [Message], at judge: some Judge) throws -> AttackMatrix.Verdict {
+  func last(_ messages: [Message], at judge: some Judge) throws -> AttackMatrix.Verdict {
     var judge = judge
     var verdict = AttackMatrix.Verdict.unreached
     for (index, message) in messages.enumerated() {
@@ -37,10 +41,10 @@ struct Execution {
   private func removing(_ name: String) throws -> Message { .record(try group.removing(name), sequence: 2) }
 
   /// An old record after a newer one.
-  private func staleRecords() throws -> [Message] { [try removing("guest"), .record(group.oracle, sequence: 3)] }
+  func staleRecords() throws -> [Message] { [try removing("guest"), .record(group.oracle, sequence: 3)] }
 
   /// What is told before the message, for attacks by those who were removed.
-  private func removals(sender: String) throws -> [Message] {
+  func removals(sender: String) throws -> [Message] {
     switch attack {
     case .revokedSender: [try removing(sender)]
     case .revokedGateway: [try removing("gateway")]
@@ -48,11 +52,12 @@ struct Execution {
     }
   }
 
-  private var node: String {
+  var node: String {
     switch (channel.path, channel.direction, channel.protection) {
-    case (.plain, .up, .noConsequence): "rain"
-    case (.plain, .down, .noConsequence): "lamp"
-    case (.plain, .down, _): "valve"
+    case (.plain, .up, .noConsequence), (.vouched, .up, .noConsequence): "rain"
+    case (.vouched, .up, .authOnly): "thermo"
+    case (.plain, .down, .noConsequence), (.vouched, .down, .noConsequence): "lamp"
+    case (.plain, .down, _), (.vouched, .down, _): "valve"
     case (_, _, .noConsequence): "meter"
     case (_, _, .confidential): "presence"
     default: "lock"
@@ -61,7 +66,7 @@ struct Execution {
 
   // MARK: Up
 
-  private func judgeUp(_ messages: [Message], reader: String = "owner") throws -> AttackMatrix.Verdict {
+  func judgeUp(_ messages: [Message], reader: String = "owner") throws -> AttackMatrix.Verdict {
     switch hop {
     case .gateway: try last(messages, at: GatewayHop(group, .up, node: node))
     case .relay: try last(messages, at: RelayHop(group, client: "gateway"))
@@ -89,12 +94,25 @@ struct Execution {
   private func plainUp() throws -> AttackMatrix.Verdict {
     if attack == .staleEpoch { return try judgeUp(staleRecords()) }
     guard hop != .gateway else { return try judgeUp(removals(sender: node) + plainMessages()) }
+    return try vouchedEnvelopes()
+  }
+
+  private func vouchedUp() throws -> AttackMatrix.Verdict {
+    if attack == .staleEpoch { return try judgeUp(staleRecords()) }
+    return hop == .gateway ? try readingAtGateway() : try vouchedEnvelopes()
+  }
+
+  /// What the gateway signs for a node, at the relay or at a reader.
+  private func vouchedEnvelopes() throws -> AttackMatrix.Verdict {
     var vouched = try Traffic.vouched(group, for: node)
     switch attack {
     case .wrongRecipient:
       vouched.recipient = "guest"
       return try judgeUp([.envelope(try vouched.genuine().bytes)], reader: "guest")
-    case .gatewayCompromised, .forge: return try judgeUp([.envelope(try vouched.genuine(content: 1).bytes)])
+    case .gatewayCompromised: return try judgeUp([.envelope(try vouched.genuine(content: 1).bytes)])
+    // What was forged on the radio is signed by the gateway as all it hears.
+    case .forge where channel.path == .plain:
+      return try judgeUp([.envelope(try vouched.genuine(content: 1).bytes)])
     default:
       guard let messages = try vouched.messages(attack) else { throw unexecutable }
       return try judgeUp(removals(sender: node) + messages)
@@ -119,11 +137,16 @@ struct Execution {
   private func judgeDown(_ messages: [Message], client: String = "owner") throws -> AttackMatrix.Verdict {
     switch hop {
     case .relay: return try last(messages, at: RelayHop(group, client: client))
+    case .gateway where channel.path == .vouched:
+      return try last(messages, at: SecureGateway(group, node, direction: .down))
     case .gateway: return try last(messages, at: GatewayHop(group, .down, node: node))
     case .node:
       // A node is told whom it obeys; it sees no records.
       let told = messages.filter { if case .record = $0 { false } else { true } }
-      if channel.path == .plain { return try last(told, at: group.server()) }
+      if channel.path == .plain {
+        guard channel.protection == .authOnly else { return try last(told, at: group.server()) }
+        return try SecureNodeHop(group, node).judge(CoAPRequest(.put, path: ["v"], payload: [0x31]))
+      }
       let oracle = attack == .revokedSender ? try group.removing("owner") : group.oracle
       return try last(told, at: group.node(node, oracle))
     case .reader: throw unexecutable
@@ -137,6 +160,10 @@ struct Execution {
 
   private func plainDown() throws -> AttackMatrix.Verdict {
     hop == .node ? try judgeDown(plainMessages()) : try judgeDown(commands())
+  }
+
+  private func vouchedDown() throws -> AttackMatrix.Verdict {
+    hop == .node ? try commandAtNode() : try judgeDown(commands())
   }
 
   private func judgeDown(_ commands: (client: String, messages: [Message])) throws -> AttackMatrix.Verdict {

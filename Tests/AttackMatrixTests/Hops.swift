@@ -2,6 +2,7 @@ import AttackMatrix
 import Bridge
 import CoAP
 import Envelope
+import MemberSecurity
 import Node
 import Oracle
 import Queue
@@ -32,6 +33,7 @@ struct GatewayHop: Judge {
   let node: String
   private let store = MemoryStore()
   private var gateway: Gateway<MemoryStore>
+  private var lastID: UInt8 = 100
 
   init(_ group: MatrixGroup, _ direction: AttackMatrix.Direction, node: String) throws {
     self.group = group
@@ -57,10 +59,10 @@ struct GatewayHop: Judge {
       gateway = try Self.make(group, store)
       return .accepts
     case .record(let oracle, let sequence):
-      return verdict(
+      return try verdict(
         gateway.deliver(try group.record(oracle, for: "gateway", sequence: sequence), now: MatrixGroup.now))
     case .envelope(let bytes) where direction == .down:
-      return verdict(gateway.deliver(bytes, now: MatrixGroup.now))
+      return try verdict(gateway.deliver(bytes, now: MatrixGroup.now))
     case .envelope(let bytes):
       return post(CoAPRequest(.post, path: ["e"], contentFormat: .coseSign1, payload: bytes), radio: nil, id: 0)
     case .plain(let bytes, let id):
@@ -70,21 +72,40 @@ struct GatewayHop: Judge {
   }
 
   private mutating func post(_ request: CoAPRequest, radio: UInt64?, id: UInt8) -> AttackMatrix.Verdict {
-    let answer = gateway.receive(NodeRequest(request: request, eui64: radio, fingerprint: [id]), now: MatrixGroup.now)
+    Self.verdict(
+      gateway.receive(NodeRequest(request: request, eui64: radio, fingerprint: [id]), now: MatrixGroup.now))
+  }
+
+  /// Takes a request from the node's radio, each as a message of its own.
+  mutating func receive(_ request: CoAPRequest) -> NodeAnswer {
+    lastID &+= 1
+    let radio = (try? group.member(node))?.eui64
+    return gateway.receive(NodeRequest(request: request, eui64: radio, fingerprint: [lastID]), now: MatrixGroup.now)
+  }
+
+  static func verdict(_ answer: NodeAnswer) -> AttackMatrix.Verdict {
     if answer.chunk != nil { return answer.response.code.isSuccess ? .accepts : .unreached }
-    switch answer.events.first {
-    case .accepted: return answer.response.code.isSuccess ? .accepts : .unreached
-    case .refused(let refusal): return answer.response.code.isSuccess ? .repeats : .refuses(refusal.reason)
-    default: return .unreached
+    return switch answer.events.first {
+    case .accepted: answer.response.code.isSuccess ? .accepts : .unreached
+    case .refused(let refusal): refusal.reason.responseCode.isSuccess ? .repeats : .refuses(refusal.reason)
+    default: .unreached
     }
   }
 
-  private func verdict(_ result: (custody: Custody, events: [GatewayEvent])) -> AttackMatrix.Verdict {
+  private mutating func verdict(
+    _ result: (custody: Custody, events: [GatewayEvent])
+  ) throws -> AttackMatrix.Verdict {
     switch result.custody {
     case .refused(let reason), .later(let reason): return .refuses(reason)
     case .taken:
       if case .downlinkRefused = result.events.first { return .repeats }
-      return .accepts
+      guard case .commandHeld = result.events.first, let member = gateway.directory.member(named: node),
+        gateway.exchanges(with: member)
+      else { return .accepts }
+      // A server is asked by the gateway, as far as it may be.
+      guard let exchange = try gateway.nextExchange(with: member, now: MatrixGroup.now).exchange else { return .holds }
+      let isProtected = exchange.request.options.contains(.oscore)
+      return isProtected == gateway.security.hasContext(with: member.address) ? .accepts : .unreached
     }
   }
 }
@@ -156,6 +177,13 @@ struct ReaderHop: Judge {
     self.group = group
     self.name = name
     endpoint = try Self.make(group, name, store)
+  }
+
+  /// One that is under way; its store goes with it.
+  init(_ group: MatrixGroup, _ name: String, _ endpoint: Endpoint<MemoryStore>) {
+    self.group = group
+    self.name = name
+    self.endpoint = endpoint
   }
 
   private static func make(_ group: MatrixGroup, _ name: String, _ store: MemoryStore) throws -> Endpoint<MemoryStore> {

@@ -23,6 +23,8 @@ final class NodeHop<Behavior: DeviceBehavior>: Judge {
   private var held: (number: UInt64, bytes: [UInt8])?
   private var lastNumber: UInt64 = 0
   private var events: [DeviceEvent] = []
+  /// The envelopes that the node has posted.
+  private(set) var posted: [[UInt8]] = []
 
   /// `behavior` makes what the node does anew, of what it remembers.
   init(_ behavior: @escaping (EnvelopeMemory) -> Behavior) {
@@ -75,7 +77,10 @@ final class NodeHop<Behavior: DeviceBehavior>: Judge {
   }
 
   private func answer(_ request: CoAPRequest) -> CoAPResponse {
-    guard request.code == .get else { return CoAPResponse(.changed) }
+    guard request.code == .get else {
+      posted.append(request.payload)
+      return CoAPResponse(.changed)
+    }
     if let held, request.uriQuery.contains("done=\(held.number)") { self.held = nil }
     guard let held else { return CoAPResponse(.content) }
     return CoAPResponse(
@@ -114,14 +119,20 @@ final class NodeHop<Behavior: DeviceBehavior>: Judge {
 
 extension MatrixGroup {
   /// The node that is commanded by the owner and the phone, as far as `oracle` still knows them, and asks every second.
-  func node(_ name: String, _ oracle: Oracle? = nil) throws -> NodeHop<EnvelopeNode> {
+  func node(
+    _ name: String, _ oracle: Oracle? = nil, isEndToEnd: Bool = false
+  ) throws -> NodeHop<EnvelopeNode> {
     let oracle = oracle ?? self.oracle
     let member = try member(name)
     let commanders = ["owner", "phone"].compactMap { oracle.member(named: $0) }
     var configuration = EnvelopeNodeConfiguration(
       identity: try self[name], class: member.class, readers: Array(commanders.prefix(1)), commanders: commanders)
     configuration.pollInterval = .seconds(1)
-    return NodeHop { [configuration] in EnvelopeNode(configuration: configuration, memory: $0) }
+    return NodeHop { [configuration] in
+      var node = EnvelopeNode(configuration: configuration, memory: $0)
+      if isEndToEnd { node.enableEndToEnd(random: SeededGenerator(seed: 31)) }
+      return node
+    }
   }
 
   /// A plain CoAP server.

@@ -15,7 +15,7 @@ import Wire
 /// Who carries what is confidential learns nothing of it: not in files, not in logs.
 @Suite struct PlaintextTests {
   /// What was said confidentially; nothing else holds these words.
-  private static let secrets = ["nobody-is-home-until-nine", "close-the-bedroom-blinds"]
+  private static let secrets = ["nobody-is-home-until-nine", "close-the-bedroom-blinds", "the-safe-is-behind-it"]
   /// What was said in class auth-only, the same ways: to be found, or the search would show nothing.
   private static let open = ["front-door-was-left-ajar", "unbolt-the-front-door-now"]
 
@@ -39,26 +39,31 @@ import Wire
     for (node, text) in [("presence", Self.secrets[0]), ("lock", Self.open[0])] {
       var traffic = try Traffic.report(group, of: node)
       traffic.contents = [.init(format: 0, bytes: Array(text.utf8))]
-      let genuine = try traffic.genuine()
+      // Beyond the numbers that the node has used.
+      let genuine = try traffic.genuine(1_000)
       for bytes in [genuine.bytes, genuine.bytes, malleated(genuine.bytes), Array(genuine.bytes.dropLast())] {
         post(bytes)
       }
     }
 
+    // End to end: a command, and an answer that says it again.
+    let pair = try EndToEndPair(group, "presence")
+    let endToEnd = [try pair.command(Self.secrets[2]), try pair.give("GET /v")]
+    for command in endToEnd { post(try pair.answer(to: command).bytes) }
+    let given = try pair.owner.outbound(limit: .max).last?.number ?? 0
+
     // Down: the owner commands both.
-    var owner = Endpoint(
-      identity: try group["owner"], directory: try group.directory("owner"), relay: try group.address("relay"),
-      store: MemoryStore())
     for (node, text) in [("presence", Self.secrets[1]), ("lock", Self.open[1])] {
-      _ = try owner.command(try #require(CommandText("\(node): PUT /v \(text)")), label: node, now: MatrixGroup.now)
+      _ = try pair.owner.command(
+        try #require(CommandText("\(node): PUT /v \(text)")), label: node, now: MatrixGroup.now)
     }
 
     // The relay with its ports, on disk, logging all it ever would.
     let store = try JournaledStore(directory: directories[0].path)
     let server = try await self.server(group, store, log)
     let url = try #require(server.urls.first)
-    let (reports, commands) = (try gateway.outbound(limit: .max), try owner.outbound(limit: .max))
-    try await submit(commands.map(\.bytes), as: "owner", group, url)
+    let (reports, commands) = (try gateway.outbound(limit: .max), try pair.owner.outbound(after: given, limit: .max))
+    try await submit(endToEnd.map(\.bytes) + commands.map(\.bytes), as: "owner", group, url)
     try await submit(reports.map(\.bytes), as: "gateway", group, url)
     // A readable one, as if its sender forgot to seal it.
     let header = try Traffic.report(group, of: "presence").genuine(9).header
@@ -68,9 +73,9 @@ import Wire
     seen.relay += try directories[0].contents()
 
     // Both collect what is held for them.
-    let heard = try await collect(2, as: "owner", serving: [], group, url)
-    for bytes in heard { #expect(owner.deliver(bytes, now: MatrixGroup.now).custody == .taken) }
-    for bytes in try await collect(2, as: "gateway", serving: ["presence", "lock"], group, url) {
+    let heard = try await collect(4, as: "owner", serving: [], group, url)
+    for bytes in heard { #expect(pair.owner.deliver(bytes, now: MatrixGroup.now).custody == .taken) }
+    for bytes in try await collect(4, as: "gateway", serving: ["presence", "lock"], group, url) {
       let (custody, events) = gateway.deliver(bytes, now: MatrixGroup.now)
       #expect(custody == .taken)
       seen.gatewayLog += events.map { "\($0)" }
@@ -84,8 +89,11 @@ import Wire
     seen.relayLog = log.lines
 
     // It did arrive.
-    let texts = try owner.inboxContents().map { String(decoding: $0.content.bytes, as: UTF8.self) }
+    let inbox = try pair.owner.inboxContents()
+    let texts = inbox.filter { !$0.isEndToEnd }.map { String(decoding: $0.content.bytes, as: UTF8.self) }
     #expect(Set(texts) == [Self.secrets[0], Self.open[0]])
+    let answers = try inbox.filter(\.isEndToEnd).map { try EncapsulatedMessage(parsing: $0.content.bytes).payload }
+    #expect(answers.suffix(2) == [[], Array(Self.secrets[2].utf8)])
     #expect(!seen.relayLog.isEmpty && seen.gatewayLog.contains { $0.contains("commandHeld") })
     for secret in Self.secrets { #expect(seen.places(of: secret) == []) }
     for text in Self.open { #expect(seen.places(of: text) == ["relay", "gateway"]) }

@@ -334,11 +334,11 @@ import Wire
     #expect(cuts > 2)
   }
 
-  @Test("Only a node that its gateway vouches for, and that is not confidential, is asked in the clear")
+  @Test("Only a CoAP server that its gateway vouches for is asked, or a confidential one, and that never in the clear")
   func who() throws {
     let changes: [((inout Member) -> Void, Bool)] = [
       ({ _ in }, true), ({ $0.traits.remove(.coapServer) }, false), ({ $0.traits.remove(.vouched) }, false),
-      ({ $0.class = .confidential }, false), ({ $0.eui64 = nil }, false), ({ $0.gateway = nil }, false),
+      ({ $0.class = .confidential }, true), ({ $0.eui64 = nil }, false), ({ $0.gateway = nil }, false),
       ({ $0.traits.insert(.sleeps) }, true),
     ]
     for (change, isExchanged) in changes {

@@ -180,3 +180,36 @@ import Wire
     #expect(text.hasPrefix("security of gateway with 1 members") && text.count < 200)
   }
 }
+
+/// Whatever comes over the air, changed at random: an answer, and never keys or a request that nobody made.
+@Suite struct MutationTests {
+  @Test("Changed messages are refused and do no harm", arguments: 1...20) func mutated(seed: UInt64) throws {
+    let pair = try Pair()
+    var generator = SeededGenerator(seed: seed)
+    let gateway = Party(pair.gateway, knows: [pair.node], seed: seed)
+    let node = Party(pair.node, knows: [pair.gateway], seed: seed + 50)
+    let (_, first, _) = try node.ask(.reading([1]), of: gateway)
+    let (_, second, _) = try node.ask(.reading([2]), of: gateway, anew: true)
+    let before = gateway.contexts[pair.node.address]?.recipientID
+    for original in first + second {
+      for _ in 0..<40 {
+        var changed = original
+        switch generator.next() % 3 {
+        case 0 where !changed.payload.isEmpty:
+          let index = Int.random(in: changed.payload.indices, using: &generator)
+          changed.payload[index] ^= UInt8.random(in: 1...255, using: &generator)
+        case 1:
+          changed.payload = Array(changed.payload.prefix(Int.random(in: 0...changed.payload.count, using: &generator)))
+        default:
+          guard let option = changed.options.randomElement(using: &generator) else { continue }
+          changed.options[value: option.number] = generator.bytes(in: 0...12)
+        }
+        guard changed != original else { continue }
+        #expect(try gateway.serve(changed).asked == nil)
+      }
+    }
+    #expect(gateway.contexts[pair.node.address]?.recipientID == before)
+    #expect(gateway.contexts.count == 1 && gateway.contexts.halfOpenCount <= gateway.limits.halfOpen)
+    #expect(try node.ask(.reading([3]), of: gateway).answer?.payload == [3, 0xff])
+  }
+}

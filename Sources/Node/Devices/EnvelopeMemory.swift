@@ -1,4 +1,5 @@
 import Envelope
+import Wire
 
 /// What a node that signs for itself keeps in its flash: what must survive a reset.
 ///
@@ -12,6 +13,8 @@ public struct EnvelopeMemory: Sendable, Hashable {
   public var owed: [OwedReceipt] = []
   /// Commands that wait for their echo, oldest first.
   public var challenges: [EchoChallenge] = []
+  /// The keys that are shared with commanders (RFC 8613, B.1.1), encoded, by commander: secret.
+  public var endToEnd: [Address: [UInt8]] = [:]
 
   public init() {}
 }
@@ -41,4 +44,14 @@ public struct OwedReceipt: Sendable, Hashable {
   /// Its ``SignedEnvelope/answerHash``.
   public var answerHash: UInt64
   public var receipt: Receipt
+  /// What is said instead of a receipt, format 65004: the answer to a command end to end.
+  public var answer: [UInt8]?
+
+  /// What is to be said. Throws ``EmitError/notRepresentable``.
+  var content: SignedEnvelope.Content {
+    get throws(EmitError) {
+      if let answer { return .init(format: ContentFormats.coapMessage, bytes: answer) }
+      return .init(format: ContentFormats.receipt, bytes: try receipt.cbor())
+    }
+  }
 }

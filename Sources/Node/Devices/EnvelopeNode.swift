@@ -1,6 +1,7 @@
 import BorderRouter
 import CoAP
 import Envelope
+import MemberSecurity
 import Wire
 
 /// A node that signs for itself: it posts envelopes, asks for held ones (`GET /e`), obeys each command once, confirms it
@@ -58,6 +59,10 @@ public struct EnvelopeNode: DeviceBehavior {
   /// Questions for an echo since the last challenge was posted.
   private var echoPolls = 0
   var random: any RandomNumberGenerator & Sendable
+  /// Keys shared with commanders, if the node agrees on any; see ``enableEndToEnd(random:)``.
+  var endToEnd: MemberContexts?
+  /// What a commander is to send back before its next command end to end is obeyed.
+  var endToEndChallenges: [Address: [UInt8]] = [:]
 
   /// `random` makes the challenges: nobody may foresee them.
   public init(
@@ -141,13 +146,13 @@ public struct EnvelopeNode: DeviceBehavior {
     noteAge(now: now)
     for owed in memory.owed where !outgoing.contains(where: { $0.kind == .receipt(owed) }) {
       guard let commander = configuration.commanders.first(where: { $0.address == owed.commander }),
-        let content = try? owed.receipt.cbor()
+        let content = try? owed.content
       else {
         memory.owed.removeAll { $0 == owed }
         continue
       }
       queue(
-        .receipt(owed), .init(format: ContentFormats.receipt, bytes: content), to: [commander],
+        .receipt(owed), content, to: [commander],
         EnvelopeExtensions(inReplyTo: owed.sequence, answerHash: owed.answerHash), now: now)
     }
     for challenge in memory.challenges where !challenge.isTaken {
@@ -170,8 +175,12 @@ public struct EnvelopeNode: DeviceBehavior {
     _ kind: Outgoing.Kind, _ content: SignedEnvelope.Content, to recipients: [Member],
     _ extensions: EnvelopeExtensions = EnvelopeExtensions(), now: Instant
   ) {
+    // What is protected end to end already is not sealed once more.
+    let isProtected =
+      content.format == ContentFormats.coapMessage
+      && (try? EncapsulatedMessage(parsing: content.bytes))?.endToEnd != nil
     let draft = EnvelopeDraft(
-      class: max(configuration.class, recipients.map(\.class).max() ?? .noConsequence),
+      class: isProtected ? .authOnly : max(configuration.class, recipients.map(\.class).max() ?? .noConsequence),
       recipients: recipients.map { .init($0) }, sequence: nextSequence(),
       issuedAt: configuration.hasClock ? UInt64(max(0, now.seconds)) : nil, lifetime: configuration.lifetime,
       extensions: extensions, content: content, addressForm: .short)

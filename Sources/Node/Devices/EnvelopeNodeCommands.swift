@@ -19,6 +19,7 @@ extension EnvelopeNode {
       }
       let verdict = window(of: commander.address).verdict(header.sequence, envelope.contentDigest)
       if let reason = verdict.reason { throw ParseError(reason) }
+      if try serveEndToEnd(envelope, from: commander, now: now) { return nil }
       try obey(envelope, from: commander, now: now)
       return nil
     } catch {
