@@ -22,7 +22,8 @@ import Wire
       memory.owed.append(
         OwedReceipt(
           commander: try address(), sequence: generator.next(), answerHash: generator.next(),
-          receipt: Receipt(.rejected, reason: "why")))
+          receipt: Receipt(.rejected, reason: "why"), answer: generator.oneIn(2) ? [1, 2, 3] : nil))
+      memory.endToEnd[try address()] = [UInt8](repeating: 7, count: Int.random(in: 0...90, using: &generator))
       memory.challenges.append(
         EchoChallenge(
           commander: try address(), sequence: generator.next(), answerHash: generator.next(),

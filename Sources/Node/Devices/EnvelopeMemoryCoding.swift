@@ -3,7 +3,7 @@ import Envelope
 import Wire
 
 /// What is in a node's flash, as deterministic CBOR: a map of sequence limit (1), windows by commander (2), receipts that
-/// are owed (3) and commands that wait for their echo (4).
+/// are owed (3) and commands that wait for their echo (4) and security contexts end to end (5).
 extension EnvelopeMemory: CBORItem {
   /// Throws ``DropReason/envelopeStructure`` for unknown keys, and what the fields throw.
   @_lifetime(reader: copy reader)
@@ -24,13 +24,19 @@ extension EnvelopeMemory: CBORItem {
         for _ in 0..<(try reader.array()) { owed.append(try OwedReceipt(reading: &reader)) }
       case 4:
         for _ in 0..<(try reader.array()) { challenges.append(try EchoChallenge(reading: &reader)) }
+      case 5:
+        var entries = try reader.map()
+        while try reader.nextKey(in: &entries) {
+          let address = try Address(parsing: try reader.bytes(count: Address.length))
+          endToEnd[address] = try reader.bytes().array()
+        }
       default: throw ParseError(.envelopeStructure, at: position)
       }
     }
   }
 
   public func write(to writer: inout CBORWriter) throws(EmitError) {
-    writer.map(4)
+    writer.map(5)
     writer.unsigned(1)
     writer.unsigned(sequenceLimit)
     writer.unsigned(2)
@@ -45,6 +51,12 @@ extension EnvelopeMemory: CBORItem {
     writer.unsigned(4)
     writer.array(challenges.count)
     for challenge in challenges { try challenge.write(to: &writer) }
+    writer.unsigned(5)
+    writer.map(endToEnd.count)
+    for (address, state) in endToEnd.sorted(by: { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }) {
+      writer.bytes(address.bytes)
+      writer.bytes(state)
+    }
   }
 }
 
@@ -74,17 +86,19 @@ extension EchoChallenge: CBORItem {
 extension OwedReceipt: CBORItem {
   @_lifetime(reader: copy reader)
   public init(reading reader: inout CBORReader) throws(ParseError) {
-    try reader.array(count: 4)
+    try reader.array(count: 5)
     self.init(
       commander: try Address(parsing: try reader.bytes(count: Address.length)), sequence: try reader.unsigned(),
-      answerHash: try reader.unsigned(), receipt: try Receipt(reading: &reader))
+      answerHash: try reader.unsigned(), receipt: try Receipt(reading: &reader),
+      answer: try reader.takeNull() ? nil : try reader.bytes().array())
   }
 
   public func write(to writer: inout CBORWriter) throws(EmitError) {
-    writer.array(4)
+    writer.array(5)
     writer.bytes(commander.bytes)
     writer.unsigned(sequence)
     writer.unsigned(answerHash)
     try receipt.write(to: &writer)
+    if let answer { writer.bytes(answer) } else { writer.null() }
   }
 }

@@ -17,6 +17,7 @@ struct SendCommand: AsyncParsableCommand {
 
       EXAMPLES
         pangate send --config Config/endpoint.yaml --to lock --coap 'PUT /lock open' --wait
+        pangate send --config Config/endpoint.yaml --to lock --coap 'PUT /lock open' --end-to-end --wait
         pangate send --config Config/endpoint.yaml --to phone2 --text 'home at six' --class confidential
         pangate send --config Config/endpoint.yaml --to phone2 --file photo.jpg --content-format 22
         pangate send --control /run/pangate/control --to lock --coap 'PUT /lock open'
@@ -36,6 +37,8 @@ struct SendCommand: AsyncParsableCommand {
     name: .customLong("class"), help: "no-consequence, auth-only or confidential; stronger if the recipient demands it."
   )
   var protection: ProtectionClass = .authOnly
+  @Flag(help: "A command that no hop on the way can read: OSCORE, with keys that EDHOC agrees on first.")
+  var endToEnd = false
   @Option(help: "Seconds for which it may be held.") var lifetime: UInt64 = 86_400
   @Flag(help: "Wait for the signed receipt of the recipient.") var wait = false
   @Option(help: "Give up waiting after so many seconds; what was sent stays sent.") var timeout: Int = 60
@@ -45,6 +48,9 @@ struct SendCommand: AsyncParsableCommand {
   func validate() throws {
     guard [coap, text, jsonBody, file].compactMap({ $0 }).count == 1 else {
       throw ValidationError("give one of --coap, --text, --json-body and --file")
+    }
+    guard !endToEnd || coap != nil && config != nil else {
+      throw ValidationError("--end-to-end is for commands (--coap) of an endpoint (--config)")
     }
     guard (config == nil) != (control == nil) else { throw ValidationError("give --config or --control") }
   }
@@ -86,7 +92,9 @@ struct SendCommand: AsyncParsableCommand {
         throw Failure.usage("--coap '\(coap)' is no command for one node: write METHOD /path [value]")
       }
       do {
-        let given = try runner.say { try $0.command(command, label: UUID().uuidString, lifetime: lifetime, now: now) }
+        let given = try runner.say {
+          try $0.command(command, label: UUID().uuidString, lifetime: lifetime, endToEnd: endToEnd, now: now)
+        }
         return given ?? 0
       } catch let error as CommandError { throw Failure.usage("\(error)") }
     }

@@ -8,6 +8,8 @@ import Wire
 struct AnyDevice: DeviceBehavior {
   private enum Base: Sendable {
     case plain(PlainSensor)
+    /// A sensor that is a plain CoAP server too, for commands that its gateway makes of envelopes.
+    case serving(PlainSensor, CoAPServerNode)
     case signing(EnvelopeNode)
     case camera(CameraNode)
   }
@@ -26,14 +28,17 @@ struct AnyDevice: DeviceBehavior {
   ) {
     self.kind = kind
     if member.traits.contains(.vouched) {
-      base = .plain(PlainSensor())
+      base =
+        member.traits.contains(.coapServer)
+        ? .serving(PlainSensor(), CoAPServerNode()) : .plain(PlainSensor())
     } else {
       var configuration = EnvelopeNodeConfiguration(
         identity: identity, class: member.class, readers: member.readers.compactMap(directory.member),
         commanders: member.commanders.compactMap(directory.member))
       configuration.hasClock = !member.traits.contains(.clockless)
       configuration.pollInterval = pollInterval
-      let node = EnvelopeNode(configuration: configuration, memory: memory)
+      var node = EnvelopeNode(configuration: configuration, memory: memory)
+      node.enableEndToEnd(random: SystemRandomNumberGenerator())
       base = kind == .camera ? .camera(CameraNode(node)) : .signing(node)
     }
   }
@@ -41,7 +46,7 @@ struct AnyDevice: DeviceBehavior {
   /// The part that signs, if there is one.
   private var node: EnvelopeNode? {
     switch base {
-    case .plain: nil
+    case .plain, .serving: nil
     case .signing(let node): node
     case .camera(let camera): camera.node
     }
@@ -50,13 +55,20 @@ struct AnyDevice: DeviceBehavior {
   /// For people.
   var protection: String {
     node.map { $0.configuration.class == .confidential ? "signs and seals" : "signs" }
-      ?? "plain, its gateway signs for it"
+      ?? "its gateway signs for it"
   }
 
   /// What must survive a reset.
   var memory: EnvelopeMemory? { node?.memory }
 
-  private var values: [String: [UInt8]] { node?.values ?? [:] }
+  private var values: [String: [UInt8]] {
+    if case .serving(_, let server) = base {
+      return Dictionary(
+        server.resources.map { ("/" + $0.key.joined(separator: "/"), $0.value) },
+        uniquingKeysWith: { first, _ in first })
+    }
+    return node?.values ?? [:]
+  }
 
   private mutating func withBase<Result>(
     _ plain: (inout PlainSensor) -> Result, _ signing: (inout EnvelopeNode) -> Result,
@@ -65,6 +77,9 @@ struct AnyDevice: DeviceBehavior {
     switch base {
     case .plain(var sensor):
       defer { base = .plain(sensor) }
+      return plain(&sensor)
+    case .serving(var sensor, let server):
+      defer { base = .serving(sensor, server) }
       return plain(&sensor)
     case .signing(var node):
       defer { base = .signing(node) }
@@ -124,7 +139,7 @@ struct AnyDevice: DeviceBehavior {
 
   var nextTimeout: Instant? {
     switch base {
-    case .plain(let sensor): sensor.nextTimeout
+    case .plain(let sensor), .serving(let sensor, _): sensor.nextTimeout
     case .signing(let node): node.nextTimeout
     case .camera(let camera): camera.nextTimeout
     }
@@ -141,6 +156,11 @@ struct AnyDevice: DeviceBehavior {
   }
 
   mutating func handle(_ event: NodeEvent, stack: inout NodeStack, now: Instant) {
+    if case .serving(let sensor, var server) = base, case .request = event {
+      server.handle(event, stack: &stack, now: now)
+      base = .serving(sensor, server)
+      return
+    }
     withBase {
       $0.handle(event, stack: &stack, now: now)
     } _: {
@@ -151,12 +171,21 @@ struct AnyDevice: DeviceBehavior {
   }
 
   mutating func takeEvents() -> [DeviceEvent] {
-    let events = withBase {
+    var events = withBase {
       $0.takeEvents()
     } _: {
       $0.takeEvents()
     } _: {
       $0.takeEvents()
+    }
+    if case .serving(let sensor, var server) = base {
+      events += server.takeEvents()
+      base = .serving(sensor, server)
+    }
+    for case .served(let request, let code) in events
+    where code.isSuccess && request.code != .get && "/" + request.uriPath.joined(separator: "/") == kind.controlledPath
+    {
+      report()
     }
     for case .acted(_, _, let message) in events {
       // Whoever commands it wants to know how things are now.
