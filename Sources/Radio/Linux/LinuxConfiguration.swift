@@ -19,12 +19,12 @@ struct LinuxConfiguration {
         try wpan.command(
           PANGATE_NL802154_SET_PAN_ID, interface: interface.index,
           [.u16LE(Int32(PANGATE_NL802154_ATTR_PAN_ID.rawValue), settings.panID.value)])
-        try wpan.command(
-          PANGATE_NL802154_SET_SHORT_ADDR, interface: interface.index,
-          [
-            .u16LE(
-              Int32(PANGATE_NL802154_ATTR_SHORT_ADDR.rawValue), (settings.shortAddress ?? .unassigned).value)
-          ])
+        // There is no way to take a short address away: the kernel refuses the values that stand for none.
+        if let short = settings.shortAddress {
+          try wpan.command(
+            PANGATE_NL802154_SET_SHORT_ADDR, interface: interface.index,
+            [.u16LE(Int32(PANGATE_NL802154_ATTR_SHORT_ADDR.rawValue), short.value)])
+        }
         try wpan.command(
           PANGATE_NL802154_SET_ACKREQ_DEFAULT, interface: interface.index,
           [.u8(Int32(PANGATE_NL802154_ATTR_ACKREQ_DEFAULT.rawValue), 1)])
