@@ -1,5 +1,6 @@
 import COSE
 import CoAP
+import Crypto
 import Envelope
 import MemberSecurity
 import OSCORE
@@ -42,12 +43,12 @@ extension Endpoint {
     }
   }
 
-  /// A new peer record is obeyed: who is not on it any more has no keys.
-  mutating func forgetRemovedMembers() {
+  /// A new peer record is obeyed: who is not on it any more, or with another key-agreement key, has no keys.
+  mutating func forgetRemovedMembers(since before: PeerDirectory) {
     for (name, _) in (try? mailboxes.store.values(withPrefix: Self.contextPrefix)) ?? [] {
-      guard let member = Address(hex: name.dropFirst(Self.contextPrefix.count)), directory.member(member) == nil else {
-        continue
-      }
+      guard let member = Address(hex: name.dropFirst(Self.contextPrefix.count)) else { continue }
+      let key = directory.member(member)?.agreementKey.point
+      guard key == nil || key != before.member(member)?.agreementKey.point else { continue }
       endToEnd.remove(member, keep: Self.keep(in: mailboxes.store))
       try? mailboxes.store.setValue(name, to: nil)
     }

@@ -25,8 +25,9 @@ extension Endpoint {
     } catch { throw ParseError(error.kind == .abandoned ? .envelopeReplay : error.reason) }
     let new = try PeerDirectory.accept(envelope, for: identity, oracle: oracle, current: directory.record.version)
     do { try store.setValue(Self.peerRecordKey, to: envelope.bytes) } catch { throw ParseError(error.reason) }
+    let before = directory
     directory = new
-    forgetRemovedMembers()
+    forgetRemovedMembers(since: before)
     return Delivery(
       from: new.member(oracle.address)?.name ?? oracle.name, class: .confidential,
       sequence: envelope.header.sequence, content: content)

@@ -1,4 +1,6 @@
+import COSE
 import CoAP
+import Crypto
 import Envelope
 import MemberSecurity
 import OSCORE
@@ -53,11 +55,12 @@ extension Gateway {
     }
   }
 
-  /// A new peer record is obeyed: who is not on it any more has no keys, and who begins to agree on some gets none.
+  /// A new peer record is obeyed: who is not on it any more, or with another key-agreement key, has no keys, and who is not
+  /// gets none.
   mutating func forgetRemovedNodes() {
     let before = roster.members
     roster = Self.roster(directory, host: identity.address)
-    for node in before where roster[node.address] == nil {
+    for node in before where roster[node.address]?.agreementKey.point != node.agreementKey.point {
       security.remove(node.address, keep: Self.keep(in: mailboxes.store))
     }
   }

@@ -1,6 +1,7 @@
 import Bridge
 import COSE
 import CoAP
+import Crypto
 import Envelope
 import MemberSecurity
 import OSCORE
@@ -134,6 +135,22 @@ import Wire
     }
     #expect(hop.gateway.counters[.edhocCredentialUnknown] == 1)
     #expect(try hop.ask(hop.reading("2"), as: "rain").response?.code == .changed)
+  }
+
+  @Test("A node whose key-agreement key is another one in the new record agrees on keys with that") func otherKey()
+    throws
+  {
+    let hop = try HopHome()
+    _ = try hop.ask(hop.reading("1"), as: "thermostat")
+    let other = try hop.home["stranger"].agreementKey.publicKey
+    try hop.publish { record in
+      for index in record.members.indices where record.members[index].name == "thermostat" {
+        record.members[index].agreementKey = other
+      }
+    }
+    #expect(!hop.gateway.security.hasContext(with: try hop.home.address("thermostat")))
+    let (response, _, _, _) = try hop.ask(hop.reading("2"), as: "thermostat", anew: true)
+    #expect(response == nil && hop.gateway.counters[.edhocAuthenticationFailed] == 1)
   }
 
   @Test("The link key goes to who has proven itself, and a new one is announced with the next answer")
