@@ -17,6 +17,8 @@ struct AnyDevice: DeviceBehavior {
   let kind: NodeKind
   /// Bits a second of a stream.
   var streamRate = 20_000
+  /// Bytes of a reading, for measurements.
+  var payloadBytes: Int?
   private var base: Base
   private var number: UInt64 = 0
   /// What was said under which label.
@@ -93,7 +95,7 @@ struct AnyDevice: DeviceBehavior {
   /// Reports how things are.
   mutating func report() {
     number += 1
-    let record = kind.reading(number, values: values)
+    let record = payloadBytes.map(SenMLRecord.filler) ?? kind.reading(number, values: values)
     said[number] = record.description
     if let old = said.keys.min(), said.count > 64 { said[old] = nil }
     let content = SignedEnvelope.Content(format: UInt64(CoAPContentFormat.senMLCBOR.rawValue), bytes: record.encoded)

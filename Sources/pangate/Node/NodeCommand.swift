@@ -43,6 +43,8 @@ struct NodeCommand: AsyncParsableCommand {
     help: "Do without OSCORE to the gateway where the peer record does not demand it: fewer bytes, less protection.")
   var plainHop = false
   @Option(help: "Of a camera: bits a second of a stream, which 'PUT /stream SECONDS' begins.") var rate = 20_000
+  @Option(help: ArgumentHelp("Readings of so many bytes, for measurements.", visibility: .hidden)) var payloadBytes:
+    Int?
   @Option(help: "End after so many reports were taken.") var count: Int?
   @Flag(help: "As JSON, one object a line.") var json = false
 
@@ -109,6 +111,7 @@ struct NodeCommand: AsyncParsableCommand {
       kind, member: member, directory: directory, identity: identity, memory: memory.envelopes,
       pollInterval: .seconds(max(1, poll)))
     behavior.streamRate = max(100, rate)
+    behavior.payloadBytes = payloadBytes
     var loop = NodeLoop(driver: driver, device: Device(stack: stack, behavior: behavior), input: input)
     var report = NodeReport(name: member.name, kind: kind, json: json)
     report.begin(behavior.protection)

@@ -51,6 +51,11 @@ struct SenMLRecord: Sendable {
     self.flag = flag
   }
 
+  /// A record whose pack has `count` bytes, as near as one can: for measurements.
+  static func filler(_ count: Int) -> SenMLRecord {
+    SenMLRecord(name: "r", text: String(repeating: "x", count: max(0, min(count, 64) - (count > 30 ? 8 : 7))))
+  }
+
   var encoded: [UInt8] {
     var pairs = [CBORPair(0, .text(name))]
     if let unit { pairs.append(CBORPair(1, .text(unit))) }

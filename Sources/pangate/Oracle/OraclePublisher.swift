@@ -49,7 +49,8 @@ struct OraclePublisher {
             JSONOutput.line(
               [
                 "relay": .string(relay.url.description), "epoch": .number(epoch),
-                "obeyedAfterMilliseconds": .number(times.list), "records": .number(UInt64(envelopes.count - 1)),
+                "obeyedAfterMilliseconds": .number(times.list), "doneAfterMilliseconds": .number(times.all),
+                "records": .number(UInt64(envelopes.count - 1)),
               ] as [String: PublishedValue]))
         } else {
           show(
