@@ -63,9 +63,11 @@ struct RelayRunCommand: AsyncParsableCommand {
     if var nats = configuration.nats {
       nats.limits = configuration.queues
       nats.window = configuration.server.limits.window
+      let deadline = StartDeadline(after: nats.connectTimeout * 3, "\(config): the cluster")
       let store: NATSRelayStore
       do { store = try NATSRelayStore(nats) } catch { throw Failure.cannotStart(error.description) }
       let core = try await open(configuration, store, clock, patience: nats.connectTimeout)
+      deadline.cancel()
       return try await run(configuration, core, clock: clock, logger: logger)
     }
     guard let state = configuration.state else { return }
