@@ -14,8 +14,10 @@ set -euo pipefail
 mount -t sysfs sys /sys
 mount -t tmpfs run /run
 export HOME=/run PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 LANG=C.UTF-8
-modprobe -d "$lab_modules" ipv6
-modprobe -d "$lab_modules" fakelb numlbs=6
+for module in ipv6 "fakelb numlbs=7" ieee802154_6lowpan nhc_udp; do
+  # shellcheck disable=SC2086
+  modprobe -d "$lab_modules" $module
+done
 ip link set lo up
 ip link set wpan0 up
 # The air, for whoever wants to know why something failed; it ends with the machine.

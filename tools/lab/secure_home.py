@@ -1,10 +1,10 @@
-"""A home that is secure down to its nodes: five `pangate node` devices on kernel radios in name spaces of their own, a gateway
-on wpan0, a relay, an owner and two phones.
+"""A home that is secure down to its nodes: five `pangate node` devices on kernel radios in name spaces of their own, a lamp
+that is an aiocoap server on a kernel lowpan interface, a gateway on wpan0, a relay, an owner and two phones.
 
 secure_home.py make PANGATE DIRECTORY    the group: identities, records, configurations (outside, before the lab is booted)
 secure_home.py run PANGATE DIRECTORY     everything else, as root where the radios are
 
-Readings of every class, commands, an unlock with a challenge, a command that no hop can read, a camera's stream to two phones,
+Readings of every class, commands, an unlock with a challenge, commands that no hop can read, a camera's stream to two phones,
 and in the middle a phone that is removed. Every step is printed and checked; the first that fails ends it.
 """
 
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import addresses
 
 PATIENCE = int(os.environ.get("LAB_PATIENCE", "180"))  # seconds; only to end what will never come
 PAN, CHANNEL, GATEWAY_EUI64 = "0xabcd", "15", "0270616e67000001"
@@ -29,6 +31,14 @@ NODES = {
     "rain": ("no-consequence", ["vouched"], []),
     "camera": ("confidential", [], []),
 }
+# Nothing of ours runs on it.
+LAMP = {"lamp": ("auth-only", ["vouched", "coap-server"], [])}
+MEMBERS = {**NODES, **LAMP}
+HERE = Path(__file__).parent
+
+
+def run(*words):
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
 def step(text):
@@ -49,11 +59,11 @@ class Home:
         assert (done.returncode != 0) == fails, f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + (done.stderr if fails else "")
 
-    def start(self, name, *words, namespace=None):
+    def start(self, name, *words, namespace=None, program=None):
         log = open(self.directory / f"{name}.log", "wb")
         prefix = ["ip", "netns", "exec", namespace] if namespace else []
         self.processes[name] = subprocess.Popen(
-            [*prefix, self.pangate, *words], cwd=self.directory, stdout=log, stderr=log
+            [*prefix, *(program or [self.pangate]), *words], cwd=self.directory, stdout=log, stderr=log
         )
 
     def end(self, name, how=signal.SIGTERM):
@@ -79,7 +89,7 @@ class Home:
     # The group
 
     def make(self):
-        for name in ["relay", "home", *ENDPOINTS, *NODES]:
+        for name in ["relay", "home", *ENDPOINTS, *MEMBERS]:
             self.call("identity", "new", "--name", name)
         self.call("oracle", "init")
         admit = ["oracle", "admit", "--no-publish", "--name"]
@@ -87,13 +97,13 @@ class Home:
         self.call(*admit, "home", "--role", "gateway", "--identity", "home.pem", "--new-link-key")
         for name in ENDPOINTS:
             self.call(*admit, name, "--role", "endpoint", "--identity", f"{name}.pem")
-        for number, (name, (protection, traits, more)) in enumerate(NODES.items(), start=1):
+        for number, (name, (protection, traits, more)) in enumerate(MEMBERS.items(), start=1):
             code = self.call("identity", "qr", f"{name}.pem", "--class", protection).strip()
             readers = [word for reader in ENDPOINTS for word in ("--reader", reader)]
             marks = [word for trait in traits for word in ("--trait", trait)]
             self.call(
                 *admit, name, "--role", "node", "--gateway", "home", "--commander", "owner", *readers, *marks, *more,
-                "--eui64", f"0270616e67000b{number:02x}", "--code", code,
+                "--eui64", self.eui64(number), "--code", code,
             )
         self.call("oracle", "publish", "--no-publish", "--output", "signed")
         group = "group: {oracle: oracle/oracle.pem, peer-record: signed/peer-record-%s.cose}\n"
@@ -111,7 +121,12 @@ class Home:
             "prefix: fd50:616e:6761:1::/64\nidentity: home.pem\nstate: home-state\ncontrol: /run/pangate.control\n"
             "advertisement-seconds: 4\n" + group % "home",
         )
+        # What is put into the lamp: its identity file, and public keys.
+        write("lamp-peers.json", self.call("identity", "show", "owner.pem", "--json"))
         print(self.call("oracle", "list"), end="")
+
+    def eui64(self, number):
+        return f"0270616e67000b{number:02x}"
 
     # The story
 
@@ -133,6 +148,7 @@ class Home:
             step(self.said(name, "joined"))
         self.readings()
         self.commands()
+        self.foreign()
         self.removal()
         self.stream()
         for name in list(self.processes):
@@ -141,10 +157,30 @@ class Home:
         self.blindness()
 
     def radio(self, number, name):
-        run = lambda *words: subprocess.run(words, check=True, capture_output=True, text=True).stdout
         run("ip", "netns", "add", name)
         phy = re.search(rf"phy#(\d+)\n\tInterface wpan{number}\n", run("iwpan", "dev")).group(1)
         run("iwpan", "phy", f"phy{phy}", "set", "netns", "name", name)
+        return f"phy{phy}"
+
+    def kernel_node(self, number, name):
+        """A node whose radio, adaptation and IPv6 are the kernel's; its addresses, as soon as it has those of the home."""
+        phy, wpan, lowpan = self.radio(number, name), f"wpan{number}", f"lowpan{number}"
+        inside = lambda *words: run("ip", "netns", "exec", name, *words)
+        eui64 = self.eui64(number)
+        inside("ip", "link", "set", "lo", "up")
+        inside("ip", "link", "set", wpan, "address", ":".join(eui64[i : i + 2] for i in range(0, 16, 2)))
+        inside("iwpan", "dev", wpan, "set", "pan_id", PAN)
+        inside("iwpan", "phy", phy, "set", "channel", "0", CHANNEL)
+        inside("ip", "link", "set", wpan, "up")
+        inside("ip", "link", "add", "link", wpan, "name", lowpan, "type", "lowpan")
+        inside("ip", "link", "set", lowpan, "up")
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            shown = inside("ip", "-6", "-o", "addr", "show", "dev", lowpan)
+            if "scope global" in shown and "tentative" not in shown:
+                return re.findall(r"inet6 (\S+)/", shown)
+            time.sleep(0.1)
+        raise AssertionError(f"{name} never had an address of the home:\n{shown}")
 
     def readings(self):
         """Of every class: plain, vouched for after EDHOC, signed, sealed."""
@@ -175,6 +211,35 @@ class Home:
         assert "answered" in answer
         step(self.said("occupancy", "obeyed"))
         self.command("lock", "PUT /lock close", sender="phone2")
+
+    def foreign(self):
+        """An unmodified CoAP server with OSCORE, which has heard nothing of envelopes, commanded end to end."""
+        number = list(MEMBERS).index("lamp") + 1
+        own = self.kernel_node(number, "lamp")
+        self.start("lamp", HERE / "secure_lamp.py", ".", *own, namespace="lamp", program=[sys.executable])
+        self.said("lamp", "listening")
+        inside = ["ip", "netns", "exec", "lamp"]
+        # The gateway hears where it is.
+        run(*inside, "ping", "-6", "-n", "-c", "1", "-W", "60", f"{addresses.link_local(GATEWAY_EUI64)}%lowpan{number}")
+        step(f"lamp  aiocoap listens on lowpan{number} at {', '.join(own)}")
+        plain = subprocess.run(
+            [*inside, "coap-client-notls", "-m", "put", "-e", "off", "-B", "20", f"coap://[{own[0]}]/light"],
+            capture_output=True, text=True,
+        )
+        assert "4.01" in plain.stdout + plain.stderr, plain
+        step("lamp  refuses a PUT without OSCORE, even its own: 4.01")
+        before = len(self.log("gateway"))
+        asked = lambda: len(re.findall(r"asked owner lamp", self.log("gateway")[before:]))
+        agreed = lambda: len(re.findall(r"Processing request as EDHOC message 1\n", self.log("lamp")))
+        answer = self.command("lamp", "PUT /light on", "--end-to-end")
+        assert "reads lamp: 2.04" in answer, answer
+        step("lamp  " + self.said("lamp", "light on"))
+        # EDHOC's message_1, then message_3 with the command.
+        assert (asked(), agreed()) == (2, 1), self.log("gateway")[before:] + self.log("lamp")
+        answer = self.command("lamp", "GET /light", "--end-to-end")
+        assert re.search(r"reads lamp: 2\.05 .*\bon\b", answer), answer
+        assert (asked(), agreed()) == (3, 1), self.log("gateway")[before:] + self.log("lamp")
+        step("lamp  agreed on keys once, with the owner; the gateway passed on 3 requests")
 
     def removal(self):
         """A phone is removed while readings flow."""
@@ -235,13 +300,16 @@ class Home:
         assert pictures[0][-length:] == pictures[1][-length:], "the two saw different pictures"
 
     def blindness(self):
-        """What the relay stored and logged, and what the gateway logged, holds nothing that is confidential."""
-        for path in [*(self.directory / "relay-state").glob("*"), self.directory / "relay.log",
-                     self.directory / "gateway.log"]:
-            data = path.read_bytes()
-            for secret in [b"occupancy\x04", b"/interval"]:
+        """What the relay and the gateway stored and logged holds nothing that is confidential, and no command end to end."""
+        stored = [path for name in ["relay-state", "home-state"] for path in (self.directory / name).rglob("*")]
+        held = {path: path.read_bytes() for path in stored if path.is_file()}
+        # What may be read is found there: it would show.
+        assert any(b"setpoint" in data for data in held.values()), "the relay's files hold no reading"
+        held |= {path: path.read_bytes() for path in [self.directory / f"{name}.log" for name in ["relay", "gateway"]]}
+        for path, data in held.items():
+            for secret in [b"occupancy\x04", b"interval", b"light"]:
                 assert secret not in data, f"{secret} is in {path}"
-        step("nothing confidential is in the relay's files and logs, nor in the gateway's log")
+        step("nothing confidential, and no command end to end, is in the files and logs of relay and gateway")
 
 
 if __name__ == "__main__":
