@@ -23,6 +23,7 @@ class StreamChannelHandler: ChannelInboundHandler {
   private var isStarted = false
   private var buffer: ByteBuffer?
   private var partialSince: NIODeadline?
+  private var partialTimer: Scheduled<Void>?
   private var timer: Scheduled<Void>?
   private var timerDue: Instant?
 
@@ -98,6 +99,9 @@ class StreamChannelHandler: ChannelInboundHandler {
     isGone = true
     isClosing = true
     timer?.cancel()
+    // A timer holds this handler, and with it what has come of a message.
+    partialTimer?.cancel()
+    buffer = nil
     connection.close(at: now)
     for output in connection.takeOutputs() {
       if case .failed(let id, let failure) = output { handle(failure, of: id) }
@@ -146,15 +150,22 @@ class StreamChannelHandler: ChannelInboundHandler {
     buffer = bytes
   }
 
-  /// A message that begins has to end.
+  /// A message that begins has to end. One timer for all of them, however fast they come.
   private func watchPartial() {
-    guard let context else { return }
     let begun = NIODeadline.now()
     partialSince = begun
+    if partialTimer == nil { setPartialTimer(begun) }
+  }
+
+  private func setPartialTimer(_ begun: NIODeadline) {
+    guard let context else { return }
+    let limit = TimeAmount.nanoseconds(messageTime.nanoseconds)
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-    context.eventLoop.scheduleTask(in: .nanoseconds(messageTime.nanoseconds)) {
+    partialTimer = context.eventLoop.scheduleTask(deadline: begun + limit) {
       let handler = bound.value
-      if handler.partialSince == begun { handler.end(.connectionTooSlow) }
+      handler.partialTimer = nil
+      guard let since = handler.partialSince else { return }
+      if since == begun { handler.end(.connectionTooSlow) } else { handler.setPartialTimer(since) }
     }
   }
 

@@ -133,6 +133,7 @@ final class WebSocketProgress: ChannelInboundHandler {
   private let limit: Duration
   /// When the first byte came after the last whole message.
   private var begun: NIODeadline?
+  private var timer: Scheduled<Void>?
 
   init(limit: Duration) { self.limit = limit }
 
@@ -143,14 +144,23 @@ final class WebSocketProgress: ChannelInboundHandler {
     if begun == nil {
       let now = NIODeadline.now()
       begun = now
-      let bound = NIOLoopBound((self, context.channel), eventLoop: context.eventLoop)
-      context.eventLoop.scheduleTask(in: .nanoseconds(limit.nanoseconds)) {
-        let (handler, channel) = bound.value
-        if handler.begun == now { channel.close(promise: nil) }
-      }
+      if timer == nil { setTimer(now, context.channel) }
     }
     context.fireChannelRead(data)
   }
+
+  /// One for all messages, however fast they come.
+  private func setTimer(_ begun: NIODeadline, _ channel: any Channel) {
+    let bound = NIOLoopBound((self, channel), eventLoop: channel.eventLoop)
+    timer = channel.eventLoop.scheduleTask(deadline: begun + .nanoseconds(limit.nanoseconds)) {
+      let (handler, channel) = bound.value
+      handler.timer = nil
+      guard let since = handler.begun else { return }
+      if since == begun { channel.close(promise: nil) } else { handler.setTimer(since, channel) }
+    }
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { timer?.cancel() }
 }
 
 /// Ends a connection whose frames are not masked as they must be (RFC 6455, 5.1): a client's are, a server's are not. Stands
