@@ -66,7 +66,7 @@ def uncompress(data):
 class Tap(threading.Thread):
     """Stands between nodes and the gateway's ZEP port, one peer to the gateway, and keeps every frame from or for them.
 
-    A frame that is the same as the last of its direction is a retry of the MAC: counted, not kept. So are acknowledgments."""
+    A frame that is the same as the last of its direction is a retry of the MAC, and no part of a packet."""
 
     def __init__(self, gateway_port):
         super().__init__(daemon=True)
@@ -107,10 +107,11 @@ class Tap(threading.Thread):
                 self.acknowledgments += 1
                 return
             last = next((kept for kept in reversed(self.frames) if kept[1] == out), None)
-            if last and last[2] == frame:
-                self.retries += 1
-                return
-            self.frames.append((time.monotonic(), out, frame))
+            again = last is not None and last[2] == frame
+            self.retries += again
+            # A node counts what it sends once, and what it hears as often as it hears it.
+            if not (again and out):
+                self.frames.append((time.monotonic(), out, frame, again))
 
     def close(self):
         self.wake[1].send(b"x")
@@ -144,7 +145,9 @@ class Tap(threading.Thread):
 def packets(frames):
     """The packets that the frames carry, each where its first frame is."""
     found, parts = [], {}
-    for when, out, frame in frames:
+    for when, out, frame, again in frames:
+        if again:
+            continue
         data = frame[mac(frame)[0] : -FCS]
         size = tag = None
         if data[0] >> 3 in (0b11000, 0b11100):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -10,7 +11,6 @@ from pathlib import Path
 
 PATIENCE = 60
 PAN, CHANNEL, GATEWAY = "0xabcd", "15", "0270616e67000001"
-ZEP_PORT, RELAY = 27854, "coaps+tcp://127.0.0.1:29784"
 # Class, traits, readers; what a node is and how it talks.
 MEMBERS = {
     "plain": ("no-consequence", ["vouched"], ["phone"]),
@@ -27,17 +27,22 @@ MEMBERS = {
 }
 
 
+def free_port(kind):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Node:
     """A `pangate node` process and what it says."""
 
     def __init__(self, home, member, port, *more):
         self.member, self.lines, self.changed = member, [], threading.Condition()
         plain = ["--plain-hop"] if member.endswith("-plain-hop") else []
-        size = ["--payload-bytes", "10"] if home.exact else []
         self.process = subprocess.Popen(
             [home.pangate, "node", "--kind", "rain", "--radio", f"zep://127.0.0.1:{port}", "--identity", f"{member}.pem",
              "--oracle", "oracle/oracle.pem", "--peer-record", f"signed/peer-record-{member}.cose", "--state",
-             f"{member}-flash", "--pan", PAN, "--channel", CHANNEL, "--json", *plain, *size, *more],
+             f"{member}-flash", "--pan", PAN, "--channel", CHANNEL, "--json", "--payload-bytes", "10", *plain, *more],
             cwd=home.directory, stdout=subprocess.PIPE, stderr=open(home.directory / f"{member}.log", "wb"), text=True,
         )
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -78,7 +83,8 @@ class Node:
 class Home:
     def __init__(self, pangate, directory, crowd=0):
         self.pangate, self.directory = str(Path(pangate).resolve()), Path(directory)
-        self.exact = "--payload-bytes" in self.call("node", "--help")
+        self.zep_port = free_port(socket.SOCK_DGRAM)
+        self.relay = f"coaps+tcp://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
         self.processes = {}
         # Some kinds many times, for a load.
         self.members = dict(MEMBERS)
@@ -96,7 +102,7 @@ class Home:
             self.call("identity", "new", "--name", name)
         self.call("oracle", "init")
         admit = ["oracle", "admit", "--no-publish", "--name"]
-        self.call(*admit, "relay", "--role", "relay", "--identity", "relay.pem", "--url", RELAY)
+        self.call(*admit, "relay", "--role", "relay", "--identity", "relay.pem", "--url", self.relay)
         self.call(*admit, "home", "--role", "gateway", "--identity", "home.pem")
         for name in ["phone", "phone2"]:
             self.call(*admit, name, "--role", "endpoint", "--identity", f"{name}.pem")
@@ -112,12 +118,12 @@ class Home:
         write("phone.yaml", "identity: phone.pem\nstate: phone-state\n" + group % "phone")
         write(
             "relay.yaml",
-            f'identity: relay.pem\nlisten: ["{RELAY}"]\nstore: {{state: relay-state}}\n'
+            f'identity: relay.pem\nlisten: ["{self.relay}"]\nstore: {{state: relay-state}}\n'
             "groups: [{oracle: oracle/oracle.pem, access-list: signed/access-list-relay.cose}]\n",
         )
         write(
             "gateway.yaml",
-            f'pan: {{id: {PAN}, channel: {CHANNEL}}}\nradio: {{url: "zep://127.0.0.1:{ZEP_PORT}", eui64: {GATEWAY}, '
+            f'pan: {{id: {PAN}, channel: {CHANNEL}}}\nradio: {{url: "zep://127.0.0.1:{self.zep_port}", eui64: {GATEWAY}, '
             "short: 0x0001}\nprefix: fd50:616e:6761:1::/64\nidentity: home.pem\nstate: home-state\n" + group % "home",
         )
 
@@ -132,6 +138,10 @@ class Home:
             while said not in log.read_text(errors="replace"):
                 assert self.processes[name].poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")
                 time.sleep(0.05)
+
+    def check(self):
+        for name, process in self.processes.items():
+            assert process.poll() is None, f"{name} has ended with {process.returncode}"
 
     def stop(self):
         for process in self.processes.values():

@@ -83,8 +83,8 @@ def coap(capture):
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until_listening(5683, "udp")
     result, bytes_of = {}, {}
-    for name, words in {"reading": ["-m", "post", "-t", "112", "-e", READING.decode()], "command": ["-m", "put", "-e", "open"]}.items():
-        path = {"reading": "e", "command": "lock"}[name]
+    requests = [("reading", "e", ["-m", "post", "-t", "112", "-e", READING.decode()]), ("command", "lock", ["-m", "put", "-e", "open"])]
+    for name, path, words in requests:
         # Once before, so that the resource is there.
         run("coap-client-openssl", "-m", "put", "-e", "x", f"coap://[::1]/{path}")
         capture.take(5683)
@@ -105,13 +105,14 @@ def dtls_small(capture, bytes_of):
     """The same CoAP messages over the suite that RFC 7252, 9.1.3.1 makes mandatory: TLS_PSK_WITH_AES_128_CCM_8."""
     result = {}
     common = ["-dtls1_2", "-psk", KEY.encode().hex(), "-cipher", "PSK-AES128-CCM8:@SECLEVEL=0", "-quiet"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "bufsize": 0}
     for name, (request, response) in bytes_of.items():
         # With the cookie exchange that a server on an open network needs, and without tickets.
         server = subprocess.Popen(["openssl", "s_server", *common, "-nocert", "-accept", "[::1]:5690", "-listen", "-no_ticket"],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+                                  **pipes)
         until_listening(5690, "udp")
         client = subprocess.Popen(["openssl", "s_client", *common, "-psk_identity", "node", "-no_ticket", "-connect",
-                                   "[::1]:5690"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+                                   "[::1]:5690"], **pipes)
         packets = capture.take(5690, name == "reading")
         client.stdin.write(request)
         assert wait_read(server.stdout) == request
@@ -135,7 +136,8 @@ def wait_read(pipe):
 def mqtt(capture, work):
     """mosquitto over TLS with a certificate of P-256: connection, a PUBLISH with QoS 1 each way, TCP's part too."""
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", f"{work}/key.pem", "-out", f"{work}/cert.pem")
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", f"{work}/key.pem", "-out",
+        f"{work}/cert.pem")
     (work / "conf").write_text(
         f"user root\nlistener 8883 ::1\nallow_anonymous true\ncertfile {work}/cert.pem\nkeyfile {work}/key.pem\n"
     )

@@ -1,4 +1,4 @@
-"""Frames and bytes on the air, and processor time at the gateway: bench_air.py PANGATE [--quick]."""
+"""Frames and bytes on the air, and processor time at the gateway: bench_air.py PANGATE [--quick] [air | processor]."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ QUICK = "--quick" in sys.argv
 CROWD, SECONDS = (5, 8) if QUICK else (20, 20)
 READINGS = 4
 # What stands for 40 bytes of IPv6 and 8 of UDP between link-local neighbours, and for IPv6 alone before TCP, which RFC 6282
-# cannot compress. The first is checked against every frame of plain CoAP, the second against fragments of an echo.
+# cannot compress. The first is checked against every frame that is heard, the second against fragments of an echo.
 UDP, IPV6 = 9, 3
 
 
@@ -35,7 +35,8 @@ def cost(sizes):
 
 class Table:
     def __init__(self, title):
-        print(f"\n{title}\n\n| path | frames out | bytes out | frames in | bytes in | frames | bytes |\n|---|---|---|---|---|---|---|")
+        print(f"\n{title}\n\n| path | frames out | bytes out | frames in | bytes in | frames | bytes |")
+        print("|---|---|---|---|---|---|---|")
         self.first = None
 
     def row(self, name, sizes):
@@ -48,7 +49,9 @@ class Table:
 
 def udp_packets(frames):
     """Those of an exchange: neighbour discovery is not part of it."""
-    return [packet for packet in air_capture.packets(frames) if packet.protocol == 17]
+    found = [packet for packet in air_capture.packets(frames) if packet.protocol == 17]
+    assert all(packet.headers == UDP for packet in found), found
+    return found
 
 
 def sizes(packets):
@@ -57,11 +60,12 @@ def sizes(packets):
 
 def readings(home, member):
     """The sizes of the first exchange and of a later one."""
-    tap = air_capture.Tap(air_home.ZEP_PORT)
+    tap = air_capture.Tap(home.zep_port)
     node = air_home.Node(home, member, tap.port, "--every", "2", "--poll", "600")
     node.wait("reported", READINGS)
     cuts = node.cuts("reported")
     node.end()
+    home.check()
     assert not node.count("lost"), node.lines
     # Of a machine that is busy: an acknowledgment came too late. Counted once.
     if tap.retries:
@@ -69,7 +73,7 @@ def readings(home, member):
     # The node's own counters say the same as what was overheard.
     for sent, sent_bytes, received, received_bytes in cuts:
         heard = tap.between((0, 0), (sent, received))
-        assert cost([(out, [len(frame)]) for _, out, frame in heard]) == (sent, sent_bytes, received, received_bytes)
+        assert cost([(out, [len(frame)]) for _, out, frame, _ in heard]) == (sent, sent_bytes, received, received_bytes)
     found, since = [], (0, 0)
     for sent, _, received, _ in cuts:
         found.append(sizes(udp_packets(tap.between(since, (sent, received)))))
@@ -93,7 +97,7 @@ def without(packets, empty):
 
 def commands(home, member, count=2, end_to_end=False):
     """The sizes of the first command, and of a later one."""
-    tap = air_capture.Tap(air_home.ZEP_PORT)
+    tap = air_capture.Tap(home.zep_port)
     node = air_home.Node(home, member, tap.port, "--every", "3600", "--poll", "2")
     node.wait("reported")
     empty, signs = None, not member.endswith("-server")
@@ -108,8 +112,9 @@ def commands(home, member, count=2, end_to_end=False):
         more = ["--end-to-end"] if end_to_end else []
         done = home.call("send", "--config", "phone.yaml", "--to", member, "--coap", "PUT /lock open", "--wait", "--timeout",
                          "40", *more, check=False)
+        home.check()
         if done.returncode:
-            print(f"({member}: not delivered: {done.stdout.strip()} {done.stderr.strip()})")
+            print(f"({member}: not delivered: {done.stdout.strip()} {done.stderr.strip()})", file=sys.stderr)
             break
         node.wait("receipt" if signs else "served", number)
         until = tap.quiet(0.5)
@@ -119,17 +124,18 @@ def commands(home, member, count=2, end_to_end=False):
     return found
 
 
-def check_model():
+def check_model(home):
     """An echo that the gateway sends in fragments, beside what `on_air` says of it; the sizes."""
-    tap = air_capture.Tap(air_home.ZEP_PORT)
+    tap = air_capture.Tap(home.zep_port)
     gateway = bytes.fromhex(air_home.GATEWAY)
-    node = zepnode.Node(("127.0.0.1", tap.port), bytes.fromhex("0270616e67000cff"), gateway, int(air_home.PAN, 0), int(air_home.CHANNEL))
+    server, eui64 = ("127.0.0.1", tap.port), bytes.fromhex("0270616e67000cff")
+    node = zepnode.Node(server, eui64, gateway, int(air_home.PAN, 0), int(air_home.CHANNEL))
     there = zepnode.link_local(gateway)
     body = b"\x80\0\0\0" + b"\0\1\0\1" + bytes(500)
     value = zepnode.checksum(zepnode.link_local(node.eui64), there, 58, body)
     node.send_packet(node.packet(58, 64, there, body[:2] + value.to_bytes(2, "big") + body[4:]), gateway)
     assert node.receive_packet(time.monotonic() + 10)[40] == 129
-    heard = [len(frame) for _, out, frame in tap.frames if not out and frame[0] & 7 == 1]
+    heard = [len(frame) for _, out, frame, _ in tap.frames if not out and frame[0] & 7 == 1]
     node.socket.close()
     tap.close()
     computed = air_capture.on_air(IPV6, 40, len(body))
@@ -161,13 +167,12 @@ def peers(table, measured, what):
 
 
 def air(home):
-    heard, modelled = check_model()
+    heard, modelled = check_model(home)
     assert heard == modelled, f"the model is wrong: {heard} on the air, {modelled} computed"
     print(f"model checked: an echo of 508 bytes in fragments of {heard} bytes, heard and computed")
     measured = air_peers.measure()
     plain = readings(home, "plain")[1]
-    size = "10-byte reading" if home.exact else "reading of 16 bytes (peers: 10)"
-    table = Table(f"A {size}, confirmed; FCS counted, acknowledgments of frames not:")
+    table = Table("A 10-byte reading, confirmed; FCS counted, acknowledgments of frames not:")
     table.row("no-consequence: plain CoAP", plain)
     first, later = readings(home, "vouched")
     table.row("auth-only, vouched for, OSCORE: first, with EDHOC", first)
@@ -215,7 +220,7 @@ def processor(home):
     idle = (home.processor_seconds() - begun) / (SECONDS / 2)
     found = {}
     for kind, names in home.crowds.items():
-        tap = air_capture.Tap(air_home.ZEP_PORT)
+        tap = air_capture.Tap(home.zep_port)
         nodes = [air_home.Node(home, name, tap.port, "--every", "1", "--poll", "600") for name in names]
         for node in nodes:
             node.wait("reported", 2)
@@ -227,12 +232,14 @@ def processor(home):
             node.end()
         tap.close()
         found[kind] = (taken, spent / taken)
+    home.check()
     after = openssl()
     sign, verify = ((one + two) / 2 for one, two in zip(before, after))
     print(f"\nopenssl speed ecdsap256, before and after: {1 / sign:.0f} signatures and {1 / verify:.0f} verifications a second")
     print(f"gateway without traffic: {idle * 100:.1f} % of a core, subtracted\n")
     print("| envelope | of them | us of processor | beside openssl's verification | beside its signature |\n|---|---|---|---|---|")
-    for kind, text in [("plain", "made of a plain reading: one signature"), ("vouched", "made of a reading under OSCORE: one signature"),
+    for kind, text in [("plain", "made of a plain reading: one signature"),
+                       ("vouched", "made of a reading under OSCORE: one signature"),
                        ("signed", "signed by the node, OSCORE, three blocks: one verification")]:
         taken, seconds = found[kind]
         print(f"| {text} | {taken} | {seconds * 1e6:.0f} | {seconds / verify:.1f} | {seconds / sign:.1f} |")
@@ -245,8 +252,10 @@ def main(pangate):
     try:
         home.make()
         home.start()
-        air(home)
-        processor(home)
+        if "processor" not in sys.argv:
+            air(home)
+        if "air" not in sys.argv:
+            processor(home)
     finally:
         home.stop()
     shutil.rmtree(directory)
