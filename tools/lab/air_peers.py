@@ -83,7 +83,8 @@ def coap(capture):
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until_listening(5683, "udp")
     result, bytes_of = {}, {}
-    requests = [("reading", "e", ["-m", "post", "-t", "112", "-e", READING.decode()]), ("command", "lock", ["-m", "put", "-e", "open"])]
+    post, put = ["-m", "post", "-t", "112", "-e", READING.decode()], ["-m", "put", "-e", "open"]
+    requests = [("reading", "e", post), ("command", "lock", put)]
     for name, path, words in requests:
         # Once before, so that the resource is there.
         run("coap-client-openssl", "-m", "put", "-e", "x", f"coap://[::1]/{path}")
