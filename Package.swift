@@ -133,7 +133,7 @@ let package = Package(
 
 /// What tests of a module use beside the module and what it depends on.
 let peers: [String: [String]] = [
-  "BorderRouter": ["Radio"], "Bridge": ["Relay", "Node"], "Node": ["Bridge"],
+  "BorderRouter": ["Radio"], "Bridge": ["Relay", "Node"], "Node": ["Bridge", "Oracle"],
   "Simulation": ["Node", "Bridge", "Relay"], "AttackMatrix": ["Node", "Bridge", "Relay", "Oracle"],
 ]
 

@@ -19,14 +19,14 @@ extension Gateway {
       envelope, for: identity, oracle: oracle, current: directory.record.version)
     let queues = nodes.map { queue(of: $0) }
     var sequence = sequence
-    let (identity, limits, outbox) = (identity, limits, outbox)
+    let (identity, limits, outbox, oracle) = (identity, limits, outbox, oracle.address.bytes32)
     let withdrawn: [(message: HeldMessage, reason: DropReason)]
     do throws(StoreError) {
       withdrawn = try mailboxes.transaction { (mailboxes) throws(StoreError) in
         try mailboxes.store.setValue(Self.peerRecordKey, to: envelope.bytes)
         var withdrawn: [(message: HeldMessage, reason: DropReason)] = []
         for queue in queues {
-          for message in try mailboxes.list(queue) {
+          for message in try mailboxes.list(queue) where message.sender != oracle {
             guard let reason = Self.refusal(of: message, under: new, host: identity.address) else { continue }
             try mailboxes.confirm(message.number, in: queue)
             withdrawn.append((message, reason))

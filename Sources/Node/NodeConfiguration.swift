@@ -35,7 +35,8 @@ public struct NodeConfiguration: Sendable {
     blockwise.preferredSZX = 2
     blockwise.negotiatesEarly = true
     blockwise.maximumRequestBody = 4_096
-    blockwise.maximumResponseBody = 4_096
+    // A peer record is the largest that comes.
+    blockwise.maximumResponseBody = 8_192
     exchange.limits.peers = 4
     exchange.limits.receivedPerPeer = 16
     exchange.limits.requestsPerPeer = 8

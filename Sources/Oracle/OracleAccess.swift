@@ -100,8 +100,11 @@ extension Oracle {
     using generator: inout some RandomNumberGenerator, _ content: () throws(EmitError) -> [UInt8]
   ) throws(OracleError) -> SignedEnvelope {
     do throws(EmitError) {
+      // Of those that wait for a member who is away, the newest is enough.
+      let extensions = EnvelopeExtensions(topic: format == ContentFormats.peerRecord ? format : nil)
       let draft = EnvelopeDraft(
         class: `class`, recipients: [.init(member)], sequence: sequence, issuedAt: now, lifetime: Oracle.lifetime,
+        extensions: extensions,
         content: .init(format: format, bytes: try content()))
       return try SignedEnvelope.make(
         draft, from: identity, maximumSize: SignedEnvelope.maximumRecordSize, using: &generator)

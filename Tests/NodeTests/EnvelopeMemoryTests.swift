@@ -31,6 +31,7 @@ import Wire
           content: ContentDigest(protected: [1], payload: [2]), challenge: [1, 2, 3, 4, 5, 6, 7, 8],
           isTaken: generator.oneIn(2)))
     }
+    memory.record = generator.oneIn(2) ? [1, 2, 3] : nil
     return memory
   }
 

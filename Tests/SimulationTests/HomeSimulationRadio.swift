@@ -171,6 +171,7 @@ extension DeviceEvent {
     case .served(_, let code): UInt64(code.rawValue) << 4 | 6
     case .chunkTaken(let number): number << 4 | 7
     case .chunkLost(let number): number << 4 | 8
+    case .recordObeyed(let epoch): epoch << 4 | 10
     case .challenged(_, let sequence): sequence << 4 | 9
     }
   }

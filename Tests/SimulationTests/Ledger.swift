@@ -87,7 +87,7 @@ struct Ledger {
         written[node, default: []].append(text)
       }
       execute(number)
-    case .reportLost, .refused, .receiptTaken, .challenged, .chunkTaken, .chunkLost: break
+    case .reportLost, .refused, .receiptTaken, .challenged, .recordObeyed, .chunkTaken, .chunkLost: break
     }
   }
 

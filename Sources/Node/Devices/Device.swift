@@ -29,6 +29,8 @@ public enum DeviceEvent: Sendable, Equatable {
   case acted(by: Address, sequence: UInt64, EncapsulatedMessage)
   /// A command waits until its sender has sent back a challenge: its sender and its number.
   case challenged(by: Address, sequence: UInt64)
+  /// A new peer record is obeyed.
+  case recordObeyed(epoch: UInt64)
   /// A held message was not obeyed. ``DropReason/envelopeReplay``: it was before.
   case refused(DropReason)
   /// The gateway passed on a chunk of a stream: its number.

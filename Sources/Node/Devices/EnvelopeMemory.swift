@@ -15,6 +15,8 @@ public struct EnvelopeMemory: Sendable, Hashable {
   public var challenges: [EchoChallenge] = []
   /// The keys that are shared with commanders (RFC 8613, B.1.1), encoded, by commander: secret.
   public var endToEnd: [Address: [UInt8]] = [:]
+  /// The envelope of the peer record that is obeyed, if one came.
+  public var record: [UInt8]?
 
   public init() {}
 }

@@ -3,7 +3,8 @@ import Envelope
 import Wire
 
 /// What is in a node's flash, as deterministic CBOR: a map of sequence limit (1), windows by commander (2), receipts that
-/// are owed (3) and commands that wait for their echo (4) and security contexts end to end (5).
+/// are owed (3) and commands that wait for their echo (4), security contexts end to end (5) and
+/// the peer record that is obeyed, or null (6).
 extension EnvelopeMemory: CBORItem {
   /// Throws ``DropReason/envelopeStructure`` for unknown keys, and what the fields throw.
   @_lifetime(reader: copy reader)
@@ -30,13 +31,14 @@ extension EnvelopeMemory: CBORItem {
           let address = try Address(parsing: try reader.bytes(count: Address.length))
           endToEnd[address] = try reader.bytes().array()
         }
+      case 6: record = try reader.takeNull() ? nil : try reader.bytes().array()
       default: throw ParseError(.envelopeStructure, at: position)
       }
     }
   }
 
   public func write(to writer: inout CBORWriter) throws(EmitError) {
-    writer.map(5)
+    writer.map(6)
     writer.unsigned(1)
     writer.unsigned(sequenceLimit)
     writer.unsigned(2)
@@ -57,6 +59,8 @@ extension EnvelopeMemory: CBORItem {
       writer.bytes(address.bytes)
       writer.bytes(state)
     }
+    writer.unsigned(6)
+    if let record { writer.bytes(record) } else { writer.null() }
   }
 }
 

@@ -34,7 +34,7 @@ public struct EnvelopeNode: DeviceBehavior {
     var notBefore: Instant
   }
 
-  public let configuration: EnvelopeNodeConfiguration
+  public internal(set) var configuration: EnvelopeNodeConfiguration
   /// To be kept over a reset.
   public internal(set) var memory: EnvelopeMemory
   /// What was last written by commands, by path.
@@ -74,6 +74,7 @@ public struct EnvelopeNode: DeviceBehavior {
     self.random = random
     upcoming = memory.sequenceLimit + 1
     registrationDue = configuration.endpointName == nil ? nil : Instant(seconds: 0)
+    adoptKeptRecord()
   }
 
   /// Signs, and seals if the class says so, what is to be told to the readers, and posts it until the gateway has it; of

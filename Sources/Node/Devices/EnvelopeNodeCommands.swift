@@ -8,7 +8,12 @@ extension EnvelopeNode {
   @discardableResult
   mutating func obey(_ bytes: [UInt8], now: Instant) -> DropReason? {
     do throws(ParseError) {
-      let envelope = try SignedEnvelope(parsing: bytes, maximumSize: configuration.maximumEnvelope)
+      let envelope = try SignedEnvelope(
+        parsing: bytes, maximumSize: max(configuration.maximumEnvelope, configuration.maximumRecord))
+      if try obeyRecord(envelope) { return nil }
+      guard bytes.count <= configuration.maximumEnvelope else {
+        throw ParseError(.envelopeTooLarge, at: configuration.maximumEnvelope)
+      }
       let header = envelope.header
       guard let commander = configuration.commanders.first(where: { header.sender.matches($0.address) }) else {
         throw ParseError(.envelopeNotAllowed)

@@ -40,6 +40,12 @@ public struct EnvelopeNodeConfiguration: Sendable {
   public var echoPollInterval: Duration = .seconds(2)
   /// Octets of an envelope that it takes.
   public var maximumEnvelope = 2_048
+  /// Whose peer records it obeys when they come; `nil` for nobody's.
+  public var oracle: PublicIdentity?
+  /// The record that readers and commanders are from.
+  public var version: GroupEpoch?
+  /// Octets of the envelope of a peer record.
+  public var maximumRecord = 8_192
   /// The first wait before something is sent again that was not answered; it doubles from there.
   public var firstRetry: Duration = .seconds(10)
   /// The longest such wait.

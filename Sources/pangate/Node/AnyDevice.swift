@@ -25,7 +25,8 @@ struct AnyDevice: DeviceBehavior {
   private(set) var said: [UInt64: String] = [:]
 
   init(
-    _ kind: NodeKind, member: Member, directory: PeerDirectory, identity: Identity, memory: EnvelopeMemory,
+    _ kind: NodeKind, member: Member, directory: PeerDirectory, oracle: PublicIdentity, identity: Identity,
+    memory: EnvelopeMemory,
     pollInterval: Duration
   ) {
     self.kind = kind
@@ -39,6 +40,8 @@ struct AnyDevice: DeviceBehavior {
         commanders: member.commanders.compactMap(directory.member))
       configuration.hasClock = !member.traits.contains(.clockless)
       configuration.pollInterval = pollInterval
+      configuration.oracle = oracle
+      configuration.version = directory.record.version
       var node = EnvelopeNode(configuration: configuration, memory: memory)
       node.enableEndToEnd(random: SystemRandomNumberGenerator())
       base = kind == .camera ? .camera(CameraNode(node)) : .signing(node)

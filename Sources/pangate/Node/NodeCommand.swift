@@ -52,8 +52,8 @@ struct NodeCommand: AsyncParsableCommand {
     let url = try radioURL(radio)
     let driver = RadioDrivers.make(try url.ofNode())
     let identity = try IdentityFiles.identity(identity)
-    let directory = try PeerRecordFile.directory(
-      peerRecord, for: identity, oracle: IdentityFiles.publicIdentity(oracle))
+    let oracle = try IdentityFiles.publicIdentity(oracle)
+    let directory = try PeerRecordFile.directory(peerRecord, for: identity, oracle: oracle)
     guard let member = directory.member(identity.address), member.roles.contains(.node) else {
       throw Failure.cannotStart("\(peerRecord): does not name \(self.identity) as a node")
     }
@@ -108,7 +108,7 @@ struct NodeCommand: AsyncParsableCommand {
       radioTask.cancel()
     }
     var behavior = AnyDevice(
-      kind, member: member, directory: directory, identity: identity, memory: memory.envelopes,
+      kind, member: member, directory: directory, oracle: oracle, identity: identity, memory: memory.envelopes,
       pollInterval: .seconds(max(1, poll)))
     behavior.streamRate = max(100, rate)
     behavior.payloadBytes = payloadBytes

@@ -48,6 +48,7 @@ struct NodeReport {
       case .acted(_, let sequence, let message):
         print("obeyed", "\(ContentText.lines(message).joined(separator: " ")), seq \(sequence)", traffic)
       case .challenged(_, let sequence): print("challenges", "seq \(sequence)", traffic)
+      case .recordObeyed(let epoch): print("record", "of epoch \(epoch) is obeyed", traffic)
       case .refused(let reason): print("refused", reason.name, traffic)
       case .chunkTaken(let number): if number % 16 == 0 { print("streams", "chunk \(number)", traffic) }
       case .chunkLost(let number): print("left out", "chunk \(number)", traffic)

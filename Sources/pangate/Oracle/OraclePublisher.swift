@@ -40,8 +40,8 @@ struct OraclePublisher {
       guard let member = state.oracle.member(relay.address) else { continue }
       var envelopes = [try state.signed(for: member)]
       // One relay is enough for the members, who ask all of them; the next ones are a reserve.
-      // Nodes read theirs from a file: they take no records from the air yet.
-      let told = state.oracle.told.filter { $0.roles != .node }
+      // A node that signs nothing asks for nothing: its gateway knows what it must.
+      let told = state.oracle.told.filter { $0.roles != .node || !$0.traits.contains(.vouched) }
       if !hasRecords { envelopes += try told.map { try state.signed(for: $0) } }
       do {
         let times = try await hand(envelopes, to: relay, since: begun)
