@@ -110,7 +110,7 @@ class Server:
         while not await self.is_well():
             self.check()
             if time.monotonic() > deadline:
-                raise lab.Violation(f"{self.name} has not caught up after {RECOVERY} s: {self.tail()}")
+                raise lab.Slow(f"{self.name} has not caught up after {RECOVERY} s: {self.tail()}")
             await asyncio.sleep(0.1)
         self.is_up = True
 
@@ -191,7 +191,8 @@ class ClusterRelay(lab.Relay):
                 self.is_up = True
             except lab.Violation as error:
                 if self.process.poll() != CANNOT_START or time.monotonic() > deadline:
-                    raise lab.Violation(f"{self.name}: {error}") from error
+                    kind = lab.Slow if self.process.poll() in (None, CANNOT_START) else lab.Violation
+                    raise kind(f"{self.name}: {error}") from error
                 self.failed_starts.append(self.tail().splitlines()[-1])
                 await asyncio.sleep(0.2)
 
@@ -279,6 +280,7 @@ class ClusterTest:
         self.pace = lab.Pace(options.rate)
         self.first_violation = None
         self.violated = asyncio.Event()
+        self.is_slow = False
         self.is_over = False
         self.recoveries = set()
         self.killed = collections.Counter()
@@ -291,9 +293,10 @@ class ClusterTest:
     def sender(self, name):
         return relay_crash.Sender(self.group[name], [one.identity for one in self.recipients], self.draw)
 
-    def violate(self, text):
-        """Remembers the first violation, where nothing can be thrown."""
-        self.first_violation = self.first_violation or text
+    def violate(self, error):
+        """Remembers the first violation, where nothing can be thrown; one that is only slow gives way to any other."""
+        if not self.first_violation or self.is_slow and not isinstance(error, lab.Slow):
+            self.first_violation, self.is_slow = str(error), isinstance(error, lab.Slow)
         self.violated.set()
 
     # MARK: What is checked at once
@@ -425,7 +428,7 @@ class ClusterTest:
                 lab.note(f"{self.killed.total()} kills, {self.acknowledged} acknowledged")
         await asyncio.gather(*self.recoveries)
         if self.first_violation:
-            raise lab.Violation(self.first_violation)
+            raise (lab.Slow if self.is_slow else lab.Violation)(self.first_violation)
 
     async def recover(self, victim, pause):
         await asyncio.sleep(pause)
@@ -433,7 +436,7 @@ class ClusterTest:
         try:
             await victim.start()
         except lab.Violation as error:
-            self.violate(str(error))
+            self.violate(error)
         self.recovered.append(time.monotonic() - begun)
 
     # MARK: Access lists
@@ -457,7 +460,7 @@ class ClusterTest:
             except (lab.Lost, TimeoutError) as error:
                 said = str(error)
             await asyncio.sleep(0.1)
-        raise lab.Violation(f"{relay.name} does not take the access list of epoch {self.oracle.epoch}: {said}")
+        raise lab.Slow(f"{relay.name} does not take the access list of epoch {self.oracle.epoch}: {said}")
 
     async def refuses(self, relay, guest, within):
         """Waits until a relay refuses a guest; it has so long from when it was told, or has come back."""
@@ -628,12 +631,12 @@ class ClusterTest:
             except asyncio.CancelledError:
                 pass
             except (lab.Violation, lab.Lost) as error:
-                self.violate(str(error))
+                self.violate(error)
             except BaseExceptionGroup as group:
                 first = next(iter(leaves(group)))
                 if not isinstance(first, (lab.Violation, lab.Lost)):
                     raise
-                self.violate(str(first))
+                self.violate(first)
         finally:
             violated.cancel()
             for one in self.relays + self.servers:
@@ -641,7 +644,7 @@ class ClusterTest:
                     one.kill()
         self.report(time.monotonic() - begun)
         if self.first_violation:
-            raise lab.Violation(self.first_violation)
+            raise (lab.Slow if self.is_slow else lab.Violation)(self.first_violation)
 
     def report(self, seconds):
         taken = sum(recipient.taken.total() for recipient in self.recipients)

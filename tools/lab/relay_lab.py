@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
-FINE, VIOLATION, CANNOT = 0, 1, 3
+FINE, VIOLATION, CANNOT, SLOW = 0, 1, 3, 4
 # It warns of writes to connections that are gone, of which there are many when a relay is killed.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 LIFETIME = 30 * 86400
@@ -36,6 +36,10 @@ class CannotRun(Exception):
 
 class Violation(Exception):
     """What must not happen has happened: exit code 1."""
+
+
+class Slow(Violation):
+    """Nothing was lost, but something did not come back within its time: exit code 4. A machine that is too busy does that, too."""
 
 
 def note(text):
@@ -51,6 +55,9 @@ def exit_code(main):
     except CannotRun as error:
         note(f"cannot run: {error}")
         return CANNOT
+    except Slow as error:
+        note(f"TOO SLOW: {error}")
+        return SLOW
     except Violation as error:
         note(f"VIOLATION: {error}")
         return VIOLATION
