@@ -231,7 +231,14 @@ final class RelayEngine<Store: RelayStore> {
     for address in session.served {
       let mailbox = address.mailbox
       if let other = served[mailbox]?.peer, other != peer { withdraw(mailbox, from: other) }
-      do throws(StoreError) { try core.store.serve(mailbox) } catch { note(available: false, error) }
+      do throws(StoreError) { try core.store.serve(mailbox) } catch {
+        note(available: false, error)
+        // Nothing would ever be handed out in such a session: better none, and the client comes again.
+        for mailbox in client.waiting { served[mailbox] = nil }
+        for mailbox in client.waiting { try? core.store.release(mailbox) }
+        replies[peer, default: []].append(.end(error.reason))
+        return
+      }
       served[mailbox] = Served(peer: peer)
       client.waiting.append(mailbox)
     }
