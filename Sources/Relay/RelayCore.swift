@@ -229,6 +229,9 @@ public struct RelayCore<Store: RelayStore> {
     sequence = first + 1...first + block
   }
 
+  /// Writes something that means nothing, a number that is not used: whether the store works.
+  func probe() throws(StoreError) { _ = try store.advance(RelayKey.sequence(of: identity.address), by: 1) }
+
   private mutating func nextSequence() throws(StoreError) -> UInt64 {
     if sequence == nil { try reserve(1) }
     guard let range = sequence else { throw StoreError(.failed, detail: "no sequence number") }

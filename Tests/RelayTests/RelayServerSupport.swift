@@ -64,13 +64,14 @@ final class TestClient: Sendable {
 
   init(
     _ home: DemoHome, _ name: String, relays: [RelayClientConfiguration.Relay], serving: [String] = [],
-    answer: RelayDelivery.Answer = .taken
+    answer: RelayDelivery.Answer = .taken, connectTime: Duration = .seconds(10)
   ) throws {
     var configuration = RelayClientConfiguration(
       relays: relays, identity: try home[name], serving: try serving.map { try home.address($0) })
     configuration.shortestWait = .milliseconds(20)
     configuration.longestWait = .milliseconds(200)
     configuration.answerTime = .seconds(2)
+    configuration.connectTime = connectTime
     configuration.penalty = .seconds(1)
     let record = Record.Box()
     self.record = record

@@ -5,9 +5,9 @@ import NIOWebSocket
 extension RelayPipeline {
   /// The upgrade from HTTP/1.1 (RFC 8323, 8.1).
   static func addWebSocketClient(
-    to channel: any Channel, host: String, messageSize: Int, _ handler: RelayClientHandler
+    to channel: any Channel, host: String, _ configuration: RelayClientConfiguration, _ handler: RelayClientHandler
   ) throws {
-    let limit = messageSize + 1024
+    let limit = configuration.messageSize + 1024
     let bound = NIOLoopBound(handler, eventLoop: channel.eventLoop)
     let upgrader = NIOWebSocketClientUpgrader(
       maxFrameSize: limit,
@@ -34,7 +34,8 @@ extension RelayPipeline {
     try channel.pipeline.syncOperations.addHTTPClientHandlers(
       // The relay's first message may come with the response.
       leftOverBytesStrategy: .forwardBytes, withClientUpgrade: upgrade)
-    try channel.pipeline.syncOperations.addHandler(HTTPUpgradeRequest(host: host) { bound.value.over($0) })
+    try channel.pipeline.syncOperations.addHandler(
+      HTTPUpgradeRequest(host: host, limit: configuration.connectTime) { bound.value.over($0) })
   }
 }
 
@@ -44,13 +45,26 @@ private final class HTTPUpgradeRequest: ChannelInboundHandler, RemovableChannelH
   typealias OutboundOut = HTTPClientRequestPart
 
   private let host: String
+  private let limit: Duration
   private let refused: (String) -> Void
   private var isUpgraded = false
   private var lastError: String?
+  private var timeout: Scheduled<Void>?
 
-  init(host: String, refused: @escaping (String) -> Void) {
+  init(host: String, limit: Duration, refused: @escaping (String) -> Void) {
     self.host = host
+    self.limit = limit
     self.refused = refused
+  }
+
+  /// The handler that watches the rest of the way to a session comes with the upgrade.
+  func handlerAdded(context: ChannelHandlerContext) {
+    let bound = NIOLoopBound((self, context.channel), eventLoop: context.eventLoop)
+    timeout = context.eventLoop.scheduleTask(in: .nanoseconds(limit.nanoseconds)) {
+      let (handler, channel) = bound.value
+      handler.refused("no WebSocket within \(handler.limit)")
+      channel.close(promise: nil)
+    }
   }
 
   func channelActive(context: ChannelHandlerContext) {
@@ -74,7 +88,10 @@ private final class HTTPUpgradeRequest: ChannelInboundHandler, RemovableChannelH
     context.close(promise: nil)
   }
 
-  func handlerRemoved(context: ChannelHandlerContext) { isUpgraded = true }
+  func handlerRemoved(context: ChannelHandlerContext) {
+    isUpgraded = true
+    timeout?.cancel()
+  }
 
   func channelInactive(context: ChannelHandlerContext) {
     if !isUpgraded { refused(lastError ?? "the connection closed before the WebSocket was open") }

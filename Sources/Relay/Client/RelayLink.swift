@@ -98,8 +98,7 @@ final class RelayLink {
           }
           link.handler = handler
           if relay.url.scheme.isWebSocket {
-            try RelayPipeline.addWebSocketClient(
-              to: channel, host: host, messageSize: link.configuration.messageSize, handler)
+            try RelayPipeline.addWebSocketClient(to: channel, host: host, link.configuration, handler)
           } else {
             try channel.pipeline.syncOperations.addHandler(handler)
           }

@@ -21,6 +21,8 @@ final class RelayEngine<Store: RelayStore> {
   private var replies: [RelayPeer: [RelayReply]] = [:]
   private var isStopping = false
   private var isAvailable = true
+  /// When a store that had failed was tried last.
+  private var tried: Instant?
   /// What was taken while the store could not forget it.
   private var unconfirmed: [MessageName] = []
   /// When what is held was measured last.
@@ -52,6 +54,7 @@ final class RelayEngine<Store: RelayStore> {
       let work = inbox.take(timeout: deadline())
       take(work)
       expire()
+      tryAgain()
       flush()
       publish()
       if isStopping { return }
@@ -178,7 +181,20 @@ final class RelayEngine<Store: RelayStore> {
     guard available != isAvailable else { return }
     isAvailable = available
     metrics.set(ready: available)
+    tried = available ? nil : clock()
     if available { logger.notice("the store works again") } else { logger.error("\(error?.description ?? "no store")") }
+  }
+
+  /// Finds out by itself whether a store that had failed works again: nobody may send anything to a relay that is not ready.
+  private func tryAgain() {
+    guard !isAvailable, !core.store.isShared, let tried else { return }
+    let now = clock()
+    guard tried.duration(to: now) >= .seconds(5) else { return }
+    self.tried = now
+    do throws(StoreError) {
+      try core.probe()
+      note(available: true)
+    } catch { logger.debug("\(error)") }
   }
 
   // MARK: Access lists

@@ -65,16 +65,17 @@ private func serve(
   _ socket: Socket, _ client: RelayClient, _ how: UInt8, _ input: inout Input, _ framing: CoAPStreamFraming,
   _ harness: Harness
 ) {
+  let peer = StreamPeer(socket, framing, masks: false)
   if framing == .webSocket {
     var response = WebSocketWire.response(to: WebSocketWire.head(socket))
     switch how >> 4 {
-    case 15: return socket.send(input.rest())
-    case 14: response.mutate(&input)
-    default: break
+    case 15: return peer.send(raw: input.rest())
+    case 14:
+      response.mutate(&input)
+      peer.send(raw: response)
+    default: socket.send(response)
     }
-    socket.send(response)
   }
-  let peer = StreamPeer(socket, framing, masks: false)
   guard how >> 4 != 13 else { return peer.send(raw: input.rest()) }
   let size: UInt32 = how >> 4 == 12 ? UInt32(input.byte()) * 4 : 65_536
   peer.send(CoAPSignal.capabilities(CoAPCapabilities(maximumMessageSize: size, supportsBlockwise: true)).message())
