@@ -27,16 +27,21 @@ extension Gateway {
 
   private mutating func post(_ request: NodeRequest, now: Instant) -> NodeAnswer {
     let isEnvelope = request.request.contentFormat.map { UInt64($0.rawValue) } == ContentFormats.envelope
-    if isEnvelope, let answer = forwardChunk(request, now: now) { return answer }
     var refusal = Refusal(
       reason: .envelopeStructure, radio: node(eui64: request.eui64)?.name, kind: isEnvelope ? .envelope : .plain,
       size: request.request.payload.count)
     do throws(ParseError) {
-      let report =
-        isEnvelope
-        ? try take(request.request.payload, refusal: &refusal, now: now)
-        : try sign(request, now: now)
-      return NodeAnswer(CoAPResponse(.changed), [.accepted(report)])
+      guard isEnvelope else { return NodeAnswer(CoAPResponse(.changed), [.accepted(try sign(request, now: now))]) }
+      let envelope = try SignedEnvelope(parsing: request.request.payload, maximumSize: limits.maximumEnvelope)
+      refusal.sequence = envelope.header.sequence
+      let sender = try signer(of: envelope, refusal: &refusal)
+      if envelope.header.class == .stream {
+        try check(chunk: envelope, from: sender, now: now)
+        var answer = NodeAnswer(CoAPResponse(.changed))
+        answer.chunk = envelope.bytes
+        return answer
+      }
+      return NodeAnswer(CoAPResponse(.changed), [.accepted(try take(envelope, from: sender, now: now))])
     } catch {
       refusal.reason = error.reason
       refusals.count(error.reason)
@@ -46,18 +51,21 @@ extension Gateway {
 
   // MARK: An envelope that the node signed
 
-  private mutating func take(
-    _ bytes: [UInt8], refusal: inout Refusal, now: Instant
-  ) throws(ParseError) -> UplinkReport {
-    let envelope = try SignedEnvelope(parsing: bytes, maximumSize: limits.maximumEnvelope)
-    let header = envelope.header
-    refusal.sequence = header.sequence
-    let sender = try directory.sender(header.sender)
+  /// The node of this gateway that has signed it.
+  private func signer(of envelope: SignedEnvelope, refusal: inout Refusal) throws(ParseError) -> Member {
+    let sender = try directory.sender(envelope.header.sender)
     refusal.claimed = sender.name
     try envelope.verify(with: sender.signingKey)
     guard sender.gateway == identity.address, sender.roles.contains(.node) else {
       throw ParseError(.envelopeNotAllowed)
     }
+    return sender
+  }
+
+  private mutating func take(
+    _ envelope: SignedEnvelope, from sender: Member, now: Instant
+  ) throws(ParseError) -> UplinkReport {
+    let header = envelope.header
     let deduplication = Deduplication(.uplink, digest: envelope.contentDigest.bytes32)
     try check { () throws(StoreError) in
       try mailboxes.replayed(sender.address.bytes32, header.sequence, deduplication)
@@ -71,8 +79,8 @@ extension Gateway {
     }
     return UplinkReport(
       kind: header.contentFormat == ContentFormats.receipt ? .receipt : .envelope, from: sender.name,
-      class: header.class, to: recipients.map(\.name), sequence: header.sequence, size: bytes.count,
-      envelopeSize: bytes.count, inReplyTo: header.extensions.inReplyTo,
+      class: header.class, to: recipients.map(\.name), sequence: header.sequence,
+      size: envelope.bytes.count, envelopeSize: envelope.bytes.count, inReplyTo: header.extensions.inReplyTo,
       readableBy: readers(of: envelope, node: sender, recipients: recipients))
   }
 
