@@ -168,14 +168,10 @@ extension RelayCore {
         return .alreadyInCustody
       }
     } catch { throw ParseError(error.reason) }
+    let new = try AccessDirectory.accept(envelope, for: identity.address, oracle: group.oracle, current: nil)
     // The list that is obeyed, signed once more.
-    if let obeyed = group.access?.list,
-      try AccessDirectory.accept(envelope, for: identity.address, oracle: group.oracle, current: nil).list == obeyed
-    {
-      return .alreadyInCustody
-    }
-    let new = try AccessDirectory.accept(
-      envelope, for: identity.address, oracle: group.oracle, current: group.access?.list.version)
+    if new.list == group.access?.list { return .alreadyInCustody }
+    try new.list.version.checkNewer(than: group.access?.list.version)
     let before = members
     do throws(StoreError) {
       try reserve(limits.reportsAtOnce)
