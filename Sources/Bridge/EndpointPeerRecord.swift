@@ -40,13 +40,8 @@ extension PeerDirectory {
     _ given: PeerDirectory, stored key: String, in store: some MailboxStore, for identity: Identity,
     oracle: PublicIdentity
   ) -> PeerDirectory {
-    // A store that cannot be read now takes nothing into custody either; a record of another group or oracle is
-    // no longer ours.
-    guard let bytes = try? store.value(key),
-      let envelope = try? SignedEnvelope(parsing: bytes, maximumSize: .max),
-      let stored = try? PeerDirectory.accept(
-        envelope, for: identity, oracle: oracle, current: given.record.version)
-    else { return given }
-    return stored
+    // A store that cannot be read now takes nothing into custody either.
+    guard let bytes = try? store.value(key) else { return given }
+    return kept(bytes, for: identity, oracle: oracle, current: given.record.version) ?? given
   }
 }

@@ -52,6 +52,15 @@ public struct PeerDirectory: Sendable {
     return PeerDirectory(unchecked: record)
   }
 
+  /// A record that was accepted before, out of its envelope; `nil` if it is not newer than `current`, or of another group
+  /// or oracle, and so no longer ours.
+  public static func kept(
+    _ bytes: [UInt8], for identity: Identity, oracle: PublicIdentity, current: GroupEpoch?
+  ) -> PeerDirectory? {
+    guard let envelope = try? SignedEnvelope(parsing: bytes, maximumSize: .max) else { return nil }
+    return try? accept(envelope, for: identity, oracle: oracle, current: current)
+  }
+
   /// The member with this address.
   public func member(_ address: Address) -> Member? { byAddress[address].map { record.members[$0] } }
 

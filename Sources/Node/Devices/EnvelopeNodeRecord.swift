@@ -24,9 +24,8 @@ extension EnvelopeNode {
   /// Goes on with the record of before a reset, if it is newer than what the node was set up with.
   mutating func adoptKeptRecord() {
     guard let oracle = configuration.oracle, let bytes = memory.record,
-      let envelope = try? SignedEnvelope(parsing: bytes, maximumSize: .max),
-      let directory = try? PeerDirectory.accept(
-        envelope, for: configuration.identity, oracle: oracle, current: configuration.version)
+      let directory = PeerDirectory.kept(
+        bytes, for: configuration.identity, oracle: oracle, current: configuration.version)
     else { return }
     adopt(directory)
   }
