@@ -78,7 +78,7 @@ struct OracleAdmitCommand: AsyncParsableCommand {
   func run() async throws {
     let admission = try admission()
     let state = try OracleState(options.state)
-    let linkKey = (0..<LinkKey.length).map { _ in UInt8.random(in: 0...255) }
+    let linkKey = OracleState.random(LinkKey.length)
     let old = state.oracle.member(admission.identity.address)
     try state.change { (oracle) throws(OracleError) in
       var admission = admission

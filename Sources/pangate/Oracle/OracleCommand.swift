@@ -52,7 +52,7 @@ struct OracleInitCommand: ParsableCommand {
       identity = try Identity.new(
         name: name, validFrom: Instant(seconds: Int64(OracleState.now)), using: &random)
     } catch { throw Failure.usage(error.description) }
-    let group = (0..<GroupEpoch.groupLength).map { _ in UInt8.random(in: 0...255, using: &random) }
+    let group = OracleState.random(GroupEpoch.groupLength)
     do {
       try FileManager.default.createDirectory(
         atPath: options.state, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -86,7 +86,7 @@ struct OracleRemoveCommand: AsyncParsableCommand {
 
   func run() async throws {
     let state = try OracleState(options.state)
-    let linkKey = (0..<LinkKey.length).map { _ in UInt8.random(in: 0...255) }
+    let linkKey = OracleState.random(LinkKey.length)
     try state.change { (oracle) throws(OracleError) in
       try oracle.remove(name, linkKey: linkKey, now: OracleState.now)
     }

@@ -49,11 +49,9 @@ struct OraclePublisher {
         if json {
           show(
             JSONOutput.line(
-              [
-                "relay": .string(relay.url.description), "epoch": .number(epoch),
-                "obeyedAfterMilliseconds": .number(times.list), "doneAfterMilliseconds": .number(times.all),
-                "records": .number(UInt64(envelopes.count - 1)),
-              ] as [String: PublishedValue]))
+              Line(
+                relay: relay.url.description, epoch: epoch, obeyedAfterMilliseconds: times.list,
+                doneAfterMilliseconds: times.all, records: envelopes.count - 1)))
         } else {
           show(
             "\(relay.url): obeys epoch \(epoch) after \(times.list) ms, holds \(envelopes.count - 1) records")
@@ -68,17 +66,13 @@ struct OraclePublisher {
     state.published = epoch
   }
 
-  enum PublishedValue: Encodable {
-    case string(String)
-    case number(UInt64)
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.singleValueContainer()
-      switch self {
-      case .string(let text): try container.encode(text)
-      case .number(let number): try container.encode(number)
-      }
-    }
+  /// What became of one relay.
+  private struct Line: Encodable {
+    var relay: String
+    var epoch: UInt64
+    var obeyedAfterMilliseconds: UInt64
+    var doneAfterMilliseconds: UInt64
+    var records: Int
   }
 
   /// One relay, in order; milliseconds until it obeyed the list.

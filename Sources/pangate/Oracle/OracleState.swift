@@ -41,6 +41,9 @@ final class OracleState {
     } catch { throw Failure.cannotStart("\(folder): \(error)") }
   }
 
+  /// Random bytes that are fit for keys.
+  static func random(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
+
   static var now: UInt64 { UInt64(max(0, Date().timeIntervalSince1970)) }
 
   /// Changes the group; on disk when this returns.
