@@ -1,28 +1,12 @@
 #!/bin/bash
 # Runs as init of the user-mode kernel, with the host's files as root: the radios, the name spaces, tcpdump, the scenario.
 # From the kernel's command line: lab_tools, lab_python, lab_modules, lab_out.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-mount -t proc proc /proc
-for word in $(cat /proc/cmdline); do
-  case $word in lab_*=*) declare "$word" ;; esac
-done
-exec >"$lab_out/guest.log" 2>&1
-echo failed >"$lab_out/result"
-# Whatever goes wrong, the machine is switched off; the caller reads the result.
-trap 'poweroff -d -f' EXIT
-set -euo pipefail
-
-mount -t sysfs sys /sys
-mount -t tmpfs run /run
-export HOME=/run PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 LANG=C.UTF-8
+# shellcheck source=tools/lab/boot.sh
+. "${0%/*}/boot.sh"
 lab() { "$lab_python" "$lab_tools/$@"; }
 table() { lab table.py "$@"; }
 
-for module in ipv6 "fakelb numlbs=7" ieee802154_6lowpan nhc_udp sch_netem; do
-  # shellcheck disable=SC2086
-  modprobe -d "$lab_modules" $module
-done
-ip link set lo up
+lab_radios 7 sch_netem
 
 # number, name, EUI-64 with colons, short address, PAN id: wpan0 is the gateway's radio.
 table >/run/table
