@@ -122,6 +122,15 @@ import Wire
     }
   }
 
+  @Test func openingOnAServerThatRefusesThrowsAndReturns() throws {
+    var configuration = server.configuration()
+    // One server has no room for three copies: the connection is made and the streams are not.
+    configuration.replicas = 3
+    configuration.connectTimeout = .milliseconds(300)
+    let error = #expect(throws: StoreError.self) { try NATSRelayStore(configuration) }
+    #expect(error?.description.contains("STREAM.CREATE") == true)
+  }
+
   @Test func aClosedStoreThrows() throws {
     let store = try server.store()
     try store.serve(a)

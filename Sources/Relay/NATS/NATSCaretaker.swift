@@ -7,6 +7,7 @@ import Wire
 /// The thread that looks after what the servers may forget: consumers, after a loss of the connection or of a server.
 final class NATSCaretaker: Sendable {
   private struct State {
+    var isStarted = false
     var isStopped = false
     var isLost = false
     var isBack = false
@@ -31,6 +32,7 @@ final class NATSCaretaker: Sendable {
   }
 
   func start() {
+    state.withLock { $0.isStarted = true }
     let thread = Thread { [self] in
       run()
       ended.signal()
@@ -39,11 +41,14 @@ final class NATSCaretaker: Sendable {
     thread.start()
   }
 
-  /// Returns when the thread has ended.
+  /// Returns when the thread has ended, if it ever began.
   func stop() {
-    state.withLock { $0.isStopped = true }
+    let isStarted = state.withLock { state in
+      state.isStopped = true
+      return state.isStarted
+    }
     wake.signal()
-    ended.wait()
+    if isStarted { ended.wait() }
   }
 
   /// Called when the connection is lost and when it is back.

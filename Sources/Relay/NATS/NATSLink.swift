@@ -13,6 +13,9 @@ final class NATSLink: Sendable {
   /// Set once, right after the link was made.
   private let parts = Mutex<(connection: NATSConnection, replies: NATSSubscription)?>(nil)
 
+  /// After how long a request that may come twice is sent again; doubled each time.
+  private static let patience = Duration.milliseconds(500)
+
   private struct State {
     var last: UInt64 = 0
     var waiting: [UInt64: Batch] = [:]
@@ -23,19 +26,26 @@ final class NATSLink: Sendable {
     let first: UInt64
     let done = DispatchSemaphore(value: 0)
     let answers: Mutex<(messages: [NATSMessage?], missing: Int)>
+    /// Which requests can be sent again, if there is any.
+    let repeatable: [Bool]
 
-    init(first: UInt64, count: Int) {
+    init(first: UInt64, _ requests: [NATSRequest]) {
       self.first = first
-      answers = Mutex(([NATSMessage?](repeating: nil, count: count), count))
+      answers = Mutex(([NATSMessage?](repeating: nil, count: requests.count), requests.count))
+      repeatable = requests.map(\.mayComeTwice)
     }
 
-    func take(_ message: NATSMessage, for token: UInt64) {
+    /// True if the answer settles its request; one that says «not now» does not if the request can be sent again.
+    func take(_ message: NATSMessage, for token: UInt64) -> Bool {
+      let index = Int(token - first)
+      let isFinal = !(repeatable[index] && message.isUnavailable)
       let isComplete = answers.withLock { answers in
-        answers.messages[Int(token - first)] = message
-        answers.missing -= 1
+        answers.messages[index] = message
+        if isFinal { answers.missing -= 1 }
         return answers.missing == 0
       }
       if isComplete { done.signal() }
+      return isFinal
     }
   }
 
@@ -77,11 +87,13 @@ final class NATSLink: Sendable {
   // MARK: Requests
 
   /// Sends all of `requests` and waits for their answers; `nil` for what was not answered in time.
+  ///
+  /// A request to a stream that is electing its leader is lost: one that may come twice is sent again until somebody answers.
   func exchange(_ requests: [NATSRequest], timeout: Duration? = nil) throws(StoreError) -> [NATSMessage?] {
     guard !requests.isEmpty else { return [] }
     let connection = try connected()
     let batch = state.withLock { state in
-      let batch = Batch(first: state.last + 1, count: requests.count)
+      let batch = Batch(first: state.last + 1, requests)
       for _ in requests {
         state.last += 1
         state.waiting[state.last] = batch
@@ -95,7 +107,17 @@ final class NATSLink: Sendable {
     for (request, token) in zip(requests, tokens) { try connection.publish(request, reply: inbox + "\(token)") }
     // All in one piece: a system call for each message, and a wakening of the server, would take most of the time.
     try? connection.flush(wait)
-    _ = batch.done.wait(timeout: deadline)
+    var pause = batch.repeatable.contains(true) ? NATSLink.patience : wait
+    while batch.done.wait(timeout: min(deadline, .now() + .microseconds(Int(pause.wholeMicroseconds)))) == .timedOut,
+      DispatchTime.now() < deadline, isConnected
+    {
+      pause *= 2
+      let waiting = state.withLock { state in tokens.filter { state.waiting[$0] != nil } }
+      for token in waiting where batch.repeatable[Int(token - batch.first)] {
+        try connection.publish(requests[Int(token - batch.first)], reply: inbox + "\(token)")
+      }
+      try? connection.flush(wait)
+    }
     return batch.answers.withLock { $0.messages }
   }
 
@@ -125,7 +147,8 @@ final class NATSLink: Sendable {
 
   private func answered(_ message: NATSMessage) {
     guard let token = UInt64(message.subject.dropFirst(inbox.count)) else { return }
-    state.withLock { $0.waiting.removeValue(forKey: token) }?.take(message, for: token)
+    guard let batch = state.withLock({ $0.waiting[token] }), batch.take(message, for: token) else { return }
+    state.withLock { $0.waiting[token] = nil }
   }
 
   /// Whoever waits for an answer goes on without.

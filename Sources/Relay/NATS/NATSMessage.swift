@@ -24,6 +24,13 @@ struct NATSMessage: Sendable {
   var bytes: [UInt8]
 
   var status: Int? { headers[.status].flatMap { Int($0) } }
+
+  /// Whether it says that nobody can answer now: nobody is there, or JetStream has no leader.
+  var isUnavailable: Bool {
+    if let status { return status == 503 }
+    guard bytes.count < 512, bytes.first == UInt8(ascii: "{") else { return false }
+    return bytes.indices.contains { bytes[$0...].starts(with: #""code":503"#.utf8) }
+  }
 }
 
 /// What goes out.
@@ -31,4 +38,17 @@ struct NATSRequest: Sendable {
   var subject: String
   var headers: [(NATSHeader, String)] = []
   var bytes: [UInt8] = []
+
+  /// Whether it does the same when it comes twice, and is answered alike.
+  var mayComeTwice: Bool {
+    NATSRequest.repeatable.contains { subject.hasPrefix($0) }
+  }
+
+  private static let repeatable = [
+    "DIRECT.GET.", "STREAM.MSG.GET.", "STREAM.INFO.", "STREAM.CREATE.", "STREAM.UPDATE.", "CONSUMER.INFO.",
+    "CONSUMER.DURABLE.CREATE.",
+  ].map { NATSRequest.api + $0 }
+
+  /// What the subjects of requests to JetStream begin with.
+  static let api = "$JS.API."
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Queue
 import Synchronization
 import Wire
@@ -83,7 +84,7 @@ public final class NATSRelayStore: RelayStore {
       try watch.check(again: isAll)
     }
     do throws(StoreError) {
-      try streams.create(on: link, until: deadline)
+      try retry(until: deadline) { () throws(StoreError) in try streams.create(on: link) }
       taken = try link.subscribe(names.taken("*")) { message in
         guard message.bytes != Array(names.relay.utf8), let token = message.subject.split(separator: ".").last,
           let mailbox = names.mailbox(token: token)
@@ -91,7 +92,7 @@ public final class NATSRelayStore: RelayStore {
         delivery.contested(mailbox)
         caller.wake()
       }
-      try watch.check(again: true)
+      try retry(until: deadline) { () throws(StoreError) in try watch.check(again: true) }
       try link.flush()
     } catch {
       link.close()
@@ -236,6 +237,16 @@ public final class NATSRelayStore: RelayStore {
   /// A cluster keeps copies by itself, and `nats stream backup` makes more.
   public func backup(to path: String) throws(StoreError) {
     throw StoreError(.failed, path: path, detail: "the cluster has tools of its own: nats stream backup")
+  }
+}
+
+/// Does it again until it works or the time is up: a cluster that has just started, or lost a server, has no leaders yet.
+private func retry(until deadline: ContinuousClock.Instant, _ body: () throws(StoreError) -> Void) throws(StoreError) {
+  while true {
+    do throws(StoreError) { return try body() } catch {
+      guard deadline > .now, error.kind == .failed else { throw error }
+      Thread.sleep(forTimeInterval: 0.1)
+    }
   }
 }
 

@@ -170,7 +170,7 @@ extension NATSRequest {
   /// A request to JetStream.
   init(api subject: String, _ body: (some Encodable)?) {
     // Encoding plain fields cannot fail.
-    self.init(subject: "$JS.API." + subject, bytes: body.flatMap { try? [UInt8](NATSCoding.encoder.encode($0)) } ?? [])
+    self.init(subject: NATSRequest.api + subject, bytes: body.flatMap { try? [UInt8](NATSCoding.encoder.encode($0)) } ?? [])
   }
 
   init(api subject: String) { self.init(api: subject, NATSInfoRequest?.none) }

@@ -1,4 +1,3 @@
-import Foundation
 import Queue
 
 /// Creates what is kept in.
@@ -34,26 +33,24 @@ struct NATSStreams: Sendable {
     streams = [mail, seen, counters, values]
   }
 
-  /// Creates what is not there yet and changes what is different. Tries again until `deadline`, since a cluster that has
-  /// just started has no leaders yet.
-  func create(on link: NATSLink, until deadline: ContinuousClock.Instant? = nil) throws(StoreError) {
-    for stream in streams {
-      while true {
-        do throws(StoreError) {
-          try create(stream, on: link)
-          break
-        } catch {
-          guard let deadline, deadline > .now, error.kind == .failed else { throw error }
-          Thread.sleep(forTimeInterval: 0.1)
-        }
-      }
-    }
+  /// Creates what is not there yet and changes what is different, all at once.
+  func create(on link: NATSLink) throws(StoreError) {
+    let known = try ask("CREATE", streams, on: link) { $0.errCode == NATSErrorCode.streamNameInUse }
+    _ = try ask("UPDATE", known, on: link) { _ in false }
   }
 
-  private func create(_ stream: NATSStreamConfiguration, on link: NATSLink) throws(StoreError) {
-    let request = NATSRequest(api: "STREAM.CREATE.\(stream.name)", stream)
-    guard let failure = try link.parse(try link.request(request), of: request).error else { return }
-    guard failure.errCode == NATSErrorCode.streamNameInUse else { throw failure.storeError(request.subject) }
-    _ = try link.ask(NATSRequest(api: "STREAM.UPDATE.\(stream.name)", stream))
+  /// Asks for each stream, and returns those where the answer is a failure that is expected; throws any other.
+  private func ask(
+    _ verb: String, _ streams: [NATSStreamConfiguration], on link: NATSLink,
+    isExpected: (NATSAnswer.Failure) -> Bool
+  ) throws(StoreError) -> [NATSStreamConfiguration] {
+    let requests = streams.map { NATSRequest(api: "STREAM.\(verb).\($0.name)", $0) }
+    var expected: [NATSStreamConfiguration] = []
+    for ((stream, request), message) in zip(zip(streams, requests), try link.exchange(requests)) {
+      guard let failure = try link.parse(message, of: request).error else { continue }
+      guard isExpected(failure) else { throw failure.storeError(request.subject) }
+      expected.append(stream)
+    }
+    return expected
   }
 }

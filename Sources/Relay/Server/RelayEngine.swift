@@ -23,6 +23,8 @@ final class RelayEngine<Store: RelayStore> {
   private var isAvailable = true
   /// When a store that had failed was tried last.
   private var tried: Instant?
+  /// When the store failed last.
+  private var failed: Instant?
   /// What was taken while the store could not forget it.
   private var unconfirmed: [MessageName] = []
   /// When what is held was measured last.
@@ -178,16 +180,20 @@ final class RelayEngine<Store: RelayStore> {
   }
 
   private func note(available: Bool, _ error: StoreError? = nil) {
+    let now = clock()
+    if !available { failed = now }
     guard available != isAvailable else { return }
+    // Of a cluster one stream may work while another has no leader: not well and ill by turns.
+    if available, let failed, failed <= now, failed.duration(to: now) < .seconds(1) { return }
     isAvailable = available
     metrics.set(ready: available)
-    tried = available ? nil : clock()
+    tried = available ? nil : now
     if available { logger.notice("the store works again") } else { logger.error("\(error?.description ?? "no store")") }
   }
 
   /// Finds out by itself whether a store that had failed works again: nobody may send anything to a relay that is not ready.
   private func tryAgain() {
-    guard !isAvailable, !core.store.isShared, let tried else { return }
+    guard !isAvailable, let tried else { return }
     let now = clock()
     guard tried.duration(to: now) >= .seconds(5) else { return }
     self.tried = now
