@@ -28,3 +28,10 @@ public struct BlockwiseConfiguration: Sendable, Hashable {
 
   var szx: UInt8 { min(preferredSZX, 6) }
 }
+
+/// One configuration of many servers.
+final class SharedBlockwiseConfiguration: Sendable {
+  let value: BlockwiseConfiguration
+
+  init(_ value: BlockwiseConfiguration) { self.value = value }
+}

@@ -46,7 +46,8 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
     var expires: Instant
   }
 
-  public let configuration: BlockwiseConfiguration
+  private let shared: SharedBlockwiseConfiguration
+  public var configuration: BlockwiseConfiguration { shared.value }
   /// Changes when the peer of a reliable transport says what it can take.
   var carrier = BlockwiseCarrier.datagrams
   /// In order of last use.
@@ -55,8 +56,10 @@ public struct BlockwiseServer<Peer: Hashable & Sendable>: Sendable {
   private var representations: [Representation] = []
 
   public init(configuration: BlockwiseConfiguration = BlockwiseConfiguration()) {
-    self.configuration = configuration
+    shared = SharedBlockwiseConfiguration(configuration)
   }
+
+  init(_ shared: SharedBlockwiseConfiguration) { self.shared = shared }
 
   /// When to call ``timeout(at:)``; `nil` for never.
   public var nextTimeout: Instant? {

@@ -11,6 +11,8 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case corrupt
     /// The file was written by a newer version, whose schema this one does not know.
     case newerSchema
+    /// The servers that keep it are too old to be relied on.
+    case outdated
     /// No space is left on the device.
     case full
     /// Any other failure of the storage.
@@ -46,8 +48,9 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case .notWritable: "make the directory writable for this user"
     case .corrupt: "move the file away, or restore it from a copy; what it held is lost"
     case .newerSchema: "use the version of Pangate that wrote it, or a newer one"
+    case .outdated: "install a newer version of them"
     case .full: "free space on the device"
-    case .failed: "check the device and the file system"
+    case .failed: "check the device and the file system, or the servers that keep it"
     case .closed: "start again"
     case .abandoned: "none is needed"
     }
@@ -60,6 +63,7 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
       case .notWritable: "state directory cannot be written"
       case .corrupt: "database is corrupt"
       case .newerSchema: "database has a newer schema"
+      case .outdated: "the servers are too old"
       case .full: "no space left"
       case .failed: "storage failed"
       case .closed: "store is closed"

@@ -177,10 +177,12 @@ public struct RelayCore<Store: RelayStore> {
 
   /// Runs `body` as one transaction of the store. When this throws, the numbers that were drawn inside are void.
   mutating func transaction(_ body: (inout RelayCore) throws(StoreError) -> Void) throws(StoreError) {
+    let block = sequence?.upperBound
     do throws(StoreError) {
       try store.transaction { () throws(StoreError) in try body(&self) }
     } catch {
-      sequence = nil
+      // So are those that were reserved inside.
+      if sequence?.upperBound != block { sequence = nil }
       throw error
     }
   }

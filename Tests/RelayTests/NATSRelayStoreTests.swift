@@ -131,6 +131,22 @@ import Wire
     #expect(error?.description.contains("STREAM.CREATE") == true)
   }
 
+  @Test func serversThatAreTooOldAreRefused() throws {
+    let server = try NATSServer(jetStream: false)
+    let link = try NATSLink(
+      server.configuration().connectionOptions(name: "old"), name: "old", timeout: .seconds(5)
+    ) { _ in }
+    // So answers JetStream of NATS 2.9, which knows no metadata.
+    let old = try link.subscribe("$JS.API.STREAM.CREATE.*") {
+      try? link.send(NATSRequest(subject: $0.reply ?? "", bytes: Array(#"{"config":{"name":"any"}}"#.utf8)))
+    }
+    try link.flush()
+    let error = #expect(throws: StoreError.self) { try NATSRelayStore(server.configuration()) }
+    #expect(error?.kind == .outdated)
+    withExtendedLifetime(old) {}
+    link.close()
+  }
+
   @Test func aClosedStoreThrows() throws {
     let store = try server.store()
     try store.serve(a)
@@ -165,6 +181,34 @@ import Wire
     try eventually("it is listed once") { try store.list(in: a, after: 0, limit: 9).map(\.number) == [numbers[0]] }
     #expect(try store.totalUsage().messages == 3)
     #expect(try store.put([.sent(deposit(1), to: a)]) == [.alreadyHeld])
+  }
+
+  @Test func aRecordWhoseAnswerWasLostKeepsWhatItVouchesFor() throws {
+    let store = try server.store(timeout: .milliseconds(500))
+    _ = try store.link.ask(NATSRequest(api: "STREAM.DELETE.\(store.names.seen)"))
+    // The nearest server knows no record yet.
+    let subscription = try store.link.subscribe("$JS.API.DIRECT.GET.\(store.names.seen).>") { [link = store.link] in
+      try? link.send(NATSRequest(subject: $0.reply ?? "", headers: [(.status, "404")]))
+    }
+    try store.link.flush()
+    let items = (1...2).map { RelayDeposit.sent(deposit($0), to: a, b) }
+    #expect(throws: StoreError.self) { try store.put(items) }
+    #expect(try store.totalUsage().messages == 4)
+    var seen = NATSStreamConfiguration(
+      name: store.names.seen, subjects: ["\(store.configuration.prefix).seen.>"], numReplicas: 1)
+    seen.allowDirect = false
+    _ = try store.link.ask(NATSRequest(api: "STREAM.CREATE.\(seen.name)", seen))
+    for (item, relay) in zip(items, [store.names.relay, "another"]) {
+      let key = try #require(ReplayKey(item))
+      let digest = try #require(item.deduplication?.digest)
+      _ = try store.link.ask(
+        NATSRequest(subject: store.names.seen(key), bytes: digest.bytes + Array(relay.utf8)))
+    }
+    #expect(try store.put(items) == [.alreadyHeld, .alreadyHeld])
+    withExtendedLifetime(subscription) {}
+    // Of the other relay's message its own copies stay, wherever they are, and those of this relay go.
+    let held = try (1...4).map { try store.link.messages([$0], of: store.names.mail)[0] != nil }
+    #expect(held == [true, true, false, false])
   }
 
   @Test func ofTwoMessagesWithOneNumberOneCounts() throws {

@@ -14,15 +14,21 @@ final class NATSServer {
   /// What a test that needs it says when it is left out. In CI it is never left out.
   static let reason: Comment = "nats-server is not installed (tools/setup test)"
   static let isAvailable = ProcessInfo.processInfo.environment["CI"] != nil || executable != nil
-  private static let executable = ["/usr/sbin", "/usr/bin", "/usr/local/bin"].map { $0 + "/nats-server" }
-    .first { FileManager.default.isExecutableFile(atPath: $0) }
+  /// What tools/setup has fetched, or the system's.
+  private static let executable = [root + "/.build-nats", "/usr/sbin", "/usr/bin", "/usr/local/bin"]
+    .map { $0 + "/nats-server" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().path
 
   private let directory: TemporaryDirectory
   private var process: Process?
   private(set) var port = 0
   var url: String { "nats://127.0.0.1:\(port)" }
 
-  init() throws {
+  private let options: [String]
+
+  init(jetStream: Bool = true) throws {
+    options = jetStream ? ["--jetstream"] : []
     directory = try TemporaryDirectory()
     try start()
   }
@@ -36,10 +42,11 @@ final class NATSServer {
     }
     let process = Process()
     process.executableURL = URL(fileURLWithPath: executable)
-    process.arguments = [
-      "--addr", "127.0.0.1", "--port", port == 0 ? "-1" : "\(port)", "--jetstream", "--store_dir", directory.path,
-      "--ports_file_dir", directory.path, "--log", directory.path + "/log",
-    ]
+    process.arguments =
+      [
+        "--addr", "127.0.0.1", "--port", port == 0 ? "-1" : "\(port)", "--store_dir", directory.path,
+        "--ports_file_dir", directory.path, "--log", directory.path + "/log",
+      ] + options
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice
     try process.run()

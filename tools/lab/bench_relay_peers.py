@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import relay_lab as lab
+
 WINDOW = 64
 
 
@@ -83,7 +85,7 @@ def mqtt_hold(port, senders):
 
 def nats(work, port):
     return subprocess.Popen(
-        ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(work / "js")],
+        [lab.nats_server(), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(work / "js")],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
 
@@ -162,7 +164,7 @@ def js_acks(data):
 
 def main():
     peer, envelopes, senders, size = sys.argv[1], *map(int, sys.argv[2:5])
-    if not shutil.which("mosquitto" if peer == "mosquitto" else "nats-server"):
+    if not (shutil.which("mosquitto") if peer == "mosquitto" else lab.nats_server()):
         print(f"{peer}: not installed", file=sys.stderr)
         raise SystemExit(3)
     work = Path(tempfile.mkdtemp(prefix="pangate-peer-", dir=os.environ.get("BENCH_DIR")))

@@ -28,7 +28,6 @@ import json
 import os
 import random
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -154,9 +153,9 @@ class Server:
 
 
 def make_servers(folder):
-    program = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/bin")
+    program = lab.nats_server()
     if program is None:
-        raise lab.CannotRun("no nats-server: apt-get install nats-server")
+        raise lab.CannotRun("no nats-server: tools/setup test")
     names = [f"1{kind}22{number}" for kind in "468" for number in range(1, SERVERS + 1)]
     ports = dict(zip(names, free_ports(len(names))))
     folder.mkdir()
@@ -192,7 +191,7 @@ class ClusterRelay(lab.Relay):
             except lab.Violation as error:
                 if self.process.poll() != CANNOT_START or time.monotonic() > deadline:
                     kind = lab.Slow if self.process.poll() in (None, CANNOT_START) else lab.Violation
-                    raise kind(f"{self.name}: {error}") from error
+                    raise kind("; before: ".join([f"{self.name}: {error}", *self.failed_starts[-1:]])) from error
                 self.failed_starts.append(self.tail().splitlines()[-1])
                 await asyncio.sleep(0.2)
 

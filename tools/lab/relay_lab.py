@@ -551,6 +551,12 @@ class Relay:
         return {key: int(lines[key].split()[0]) * 1024 for key in ("VmRSS", "RssAnon")}
 
 
+def nats_server():
+    """The server that tools/setup has fetched, or the system's; None if there is none."""
+    path = f"{ROOT}/.build-nats:{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/bin"
+    return shutil.which("nats-server", path=path)
+
+
 @contextlib.contextmanager
 def work_folder(keep=False):
     """A directory for one run. On the disk: what is tested is what was written there."""

@@ -46,3 +46,14 @@ public struct CoAPStreamConfiguration: Sendable, Hashable {
     CoAPCapabilities(maximumMessageSize: UInt32(clamping: maximumMessageSize), supportsBlockwise: true)
   }
 }
+
+/// A configuration that many connections have in common and that is in memory once.
+public final class CoAPStreamSettings: Sendable {
+  public let configuration: CoAPStreamConfiguration
+  let blockwise: SharedBlockwiseConfiguration
+
+  public init(_ configuration: CoAPStreamConfiguration) {
+    self.configuration = configuration
+    blockwise = SharedBlockwiseConfiguration(configuration.blockwise)
+  }
+}

@@ -87,7 +87,8 @@ public struct CoAPStreamConnection: Sendable {
   /// The one peer of a connection.
   struct Peer: Hashable, Sendable {}
 
-  public let configuration: CoAPStreamConfiguration
+  private let settings: CoAPStreamSettings
+  public var configuration: CoAPStreamConfiguration { settings.configuration }
   /// What the peer can take, as far as its CSMs have come.
   public internal(set) var capabilities = CoAPCapabilities()
   /// What the peer's Abort said, cut to 200 characters; empty if there was none. For people: it may be anything.
@@ -122,9 +123,14 @@ public struct CoAPStreamConnection: Sendable {
     configuration: CoAPStreamConfiguration = CoAPStreamConfiguration(),
     random: any RandomNumberGenerator & Sendable
   ) {
+    self.init(CoAPStreamSettings(configuration), random: random)
+  }
+
+  /// The same with what other connections use as well.
+  public init(_ settings: CoAPStreamSettings, random: any RandomNumberGenerator & Sendable) {
     var random = random
-    self.configuration = configuration
-    server = BlockwiseServer(configuration: configuration.blockwise)
+    self.settings = settings
+    server = BlockwiseServer(settings.blockwise)
     firstToken = UInt32.random(in: 0 ... .max, using: &random)
   }
 
@@ -205,7 +211,7 @@ public struct CoAPStreamConnection: Sendable {
     queued = []
     exchanges = [:]
     delayedPongs = []
-    server = BlockwiseServer(configuration: configuration.blockwise)
+    server = BlockwiseServer(settings.blockwise)
     earliest = nil
     pongDue = nil
     releaseDue = nil

@@ -68,8 +68,8 @@ extension CoAPStreamConnection {
     }
   }
 
-  /// A connection that was silent for long keeps nothing of what it once needed.
-  private mutating func giveBackMemory() {
+  /// Keeps nothing of what it once needed: for a connection that was silent for long, or will be.
+  public mutating func giveBackMemory() {
     if operations.isEmpty { operations = [:] }
     if exchanges.isEmpty { exchanges = [:] }
     if outputs.isEmpty { outputs = [] }

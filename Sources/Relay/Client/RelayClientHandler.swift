@@ -55,7 +55,7 @@ final class RelayClientHandler: StreamChannelHandler {
     stream.requestTimeout = configuration.answerTime
     stream.pingInterval = configuration.pingInterval
     stream.pongTimeout = configuration.pongTimeout
-    super.init(stream, messageTime: .seconds(30), silentTime: .seconds(30), clock: clock)
+    super.init(CoAPStreamSettings(stream), messageTime: .seconds(30), silentTime: .seconds(30), clock: clock)
   }
 
   override func started(_ context: ChannelHandlerContext) {

@@ -28,14 +28,14 @@ class StreamChannelHandler: ChannelInboundHandler {
   private var timerDue: Instant?
 
   init(
-    _ configuration: CoAPStreamConfiguration, messageTime: Duration, silentTime: Duration,
+    _ settings: CoAPStreamSettings, messageTime: Duration, silentTime: Duration,
     clock: @escaping @Sendable () -> Instant
   ) {
-    framing = configuration.framing
+    framing = settings.configuration.framing
     self.clock = clock
     self.messageTime = messageTime
     self.silentTime = silentTime
-    connection = CoAPStreamConnection(configuration: configuration, random: SystemRandomNumberGenerator())
+    connection = CoAPStreamConnection(settings, random: SystemRandomNumberGenerator())
   }
 
   var now: Instant { clock() }

@@ -24,8 +24,6 @@ import Wire
 /// - A message that was stored, and whose replay record was not because the relay or the servers failed in between, is not
 ///   acknowledged. When its sender tries again at the same relay it is stored once; at another it is delivered again, and
 ///   recipients recognise it by sender and sequence number.
-/// - A server writes down what was removed some seconds later: what was confirmed shortly before a single one crashed may
-///   be delivered again.
 /// - After ``RelayStoreNews/availability(_:)`` says true, messages with lower numbers than the last listed one may arrive:
 ///   those whose delivery was lost with the connection.
 /// - What expires is found when this relay took it in, when it has arrived here, and by looking through everything held

@@ -2,13 +2,25 @@ import Foundation
 import Queue
 import Wire
 
-// Replay records: the digest of what was taken, one for each scope, sender and sequence number.
+// Replay records: the digest of what was taken and who took it, one for each scope, sender and sequence number.
 
 extension NATSRelayStore {
   /// What was stored of a message that has no record yet.
   struct Unrecorded {
     var digest: Bytes32
     var numbers: [Mailbox: UInt64]
+  }
+
+  /// What a record holds: 32 bytes, and the name of a relay.
+  private struct Record {
+    var digest: Bytes32
+    var relay: Substring
+
+    init?(_ bytes: [UInt8]) {
+      guard let digest = Bytes32(Array(bytes.prefix(32))) else { return nil }
+      self.digest = digest
+      relay = Substring(decoding: bytes.dropFirst(32), as: UTF8.self)
+    }
   }
 
   /// Messages of which this is remembered: those of the tries that failed lately.
@@ -18,7 +30,9 @@ extension NATSRelayStore {
     _ sender: Bytes32, _ seq: UInt64, _ deduplication: Deduplication
   ) throws(StoreError) -> PutOutcome? {
     let key = ReplayKey(deduplication.scope, sender: sender, seq: seq)
-    return try record(of: key).map { $0 == deduplication.digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes) }
+    return try record(of: key).map {
+      $0.digest == deduplication.digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes)
+    }
   }
 
   /// Under which numbers a message was stored in earlier tries.
@@ -52,7 +66,7 @@ extension NATSRelayStore {
     for (((index, digest), request), answer) in zip(zip(keyed, requests), try link.exchange(requests)) {
       let record = try link.answer(to: request, in: answer)
       guard record.status != 404 else { continue }
-      guard record.status == nil, let known = Bytes32(record.bytes) else {
+      guard record.status == nil, let known = Record(record.bytes)?.digest else {
         throw StoreError(.failed, detail: "NATS, \(request.subject): no replay record")
       }
       outcomes[index] = known == digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes)
@@ -73,15 +87,19 @@ extension NATSRelayStore {
       keyed.append((index, key, digest))
       requests.append(
         NATSRequest(
-          subject: names.seen(key), headers: [(.expectedLastSubjectSequence, "0")], bytes: digest.bytes))
+          subject: names.seen(key), headers: [(.expectedLastSubjectSequence, "0")],
+          bytes: digest.bytes + Array(names.relay.utf8)))
     }
     var failure: StoreError?
     for ((keyed, request), message) in zip(zip(keyed, requests), try link.exchange(requests)) {
       do throws(StoreError) {
         if let other = try other(message, of: request, key: keyed.key) {
-          outcomes[keyed.index] = other == keyed.digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes)
-          // Stored twice; or the sender signed two messages with one number, and the other one counts.
-          try link.delete((copies[keyed.index] ?? []).compactMap(\.number), from: names.mail)
+          outcomes[keyed.index] = other.digest == keyed.digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes)
+          // Stored twice; or the sender signed two messages with one number, and the other one counts. But what this relay
+          // stored before its own record, whose answer was lost, is what the record vouches for.
+          let isOwn = other.digest == keyed.digest && other.relay == names.relay
+          let superfluous = (copies[keyed.index] ?? []).filter { !(isOwn && $0.isRemembered) }
+          try link.delete(superfluous.compactMap(\.number), from: names.mail)
         }
         unrecorded[keyed.key] = nil
       } catch {
@@ -94,24 +112,24 @@ extension NATSRelayStore {
   /// The record that was there before, if there was one.
   private func other(
     _ message: NATSMessage?, of request: NATSRequest, key: ReplayKey
-  ) throws(StoreError) -> Bytes32? {
+  ) throws(StoreError) -> Record? {
     guard let refusal = try link.published(message, of: request).failure else { return nil }
     guard refusal.errCode == NATSErrorCode.wrongLastSequence else { throw refusal.storeError(request.subject) }
-    guard let digest = try record(of: key) else {
+    guard let record = try record(of: key) else {
       throw StoreError(.failed, detail: "NATS, \(request.subject): a replay record came and went")
     }
-    return digest
+    return record
   }
 
   /// A replay record, from the server that leads.
-  private func record(of key: ReplayKey) throws(StoreError) -> Bytes32? {
+  private func record(of key: ReplayKey) throws(StoreError) -> Record? {
     let request = NATSRequest(
       api: "STREAM.MSG.GET.\(names.seen)", NATSGetRequest(seq: nil, lastBySubj: names.seen(key), nextBySubj: nil))
     guard let message = try link.find(request)?.message else { return nil }
-    guard let digest = message.data.flatMap({ Bytes32([UInt8]($0)) }) else {
+    guard let record = message.data.flatMap({ Record([UInt8]($0)) }) else {
       throw StoreError(.corrupt, detail: "NATS, \(message.subject): no digest")
     }
-    return digest
+    return record
   }
 }
 

@@ -22,6 +22,8 @@ struct NATSStreamConfiguration: Codable, Sendable {
   var allowRollupHdrs = false
   var denyDelete = false
   var allowDirect = true
+  /// Comes back from servers that know such a field: those of NATS 2.10 and newer.
+  var metadata = ["pangate": "1"]
 }
 
 /// A consumer that pushes to ``deliverSubject``. It lives in memory on one server: what it forgets comes again.
@@ -87,8 +89,10 @@ struct NATSAnswer: Codable, Sendable {
     var seq: UInt64
     var data: Data?
   }
-  struct Consumer: Codable, Sendable {
+  /// Of a stream or a consumer.
+  struct Configuration: Codable, Sendable {
     var deliverSubject: String?
+    var metadata: [String: String]?
   }
 
   var error: Failure?
@@ -102,7 +106,7 @@ struct NATSAnswer: Codable, Sendable {
   var message: Message?
   /// Of a consumer.
   var name: String?
-  var config: Consumer?
+  var config: Configuration?
   /// Of what was purged.
   var purged: Int?
 }
@@ -170,7 +174,9 @@ extension NATSRequest {
   /// A request to JetStream.
   init(api subject: String, _ body: (some Encodable)?) {
     // Encoding plain fields cannot fail.
-    self.init(subject: NATSRequest.api + subject, bytes: body.flatMap { try? [UInt8](NATSCoding.encoder.encode($0)) } ?? [])
+    self.init(
+      subject: NATSRequest.api + subject,
+      bytes: body.flatMap { try? [UInt8](NATSCoding.encoder.encode($0)) } ?? [])
   }
 
   init(api subject: String) { self.init(api: subject, NATSInfoRequest?.none) }

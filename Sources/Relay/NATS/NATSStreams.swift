@@ -34,6 +34,9 @@ struct NATSStreams: Sendable {
   }
 
   /// Creates what is not there yet and changes what is different, all at once.
+  ///
+  /// Throws ``StoreError/Kind/outdated`` for servers before NATS 2.10: killed, those of 2.9 were seen to have messages again that
+  /// had been removed, to differ from the others of their cluster from then on, and to lose what was acknowledged.
   func create(on link: NATSLink) throws(StoreError) {
     let known = try ask("CREATE", streams, on: link) { $0.errCode == NATSErrorCode.streamNameInUse }
     _ = try ask("UPDATE", known, on: link) { _ in false }
@@ -47,7 +50,14 @@ struct NATSStreams: Sendable {
     let requests = streams.map { NATSRequest(api: "STREAM.\(verb).\($0.name)", $0) }
     var expected: [NATSStreamConfiguration] = []
     for ((stream, request), message) in zip(zip(streams, requests), try link.exchange(requests)) {
-      guard let failure = try link.parse(message, of: request).error else { continue }
+      let answer = try link.parse(message, of: request)
+      guard let failure = answer.error else {
+        guard answer.config?.metadata?["pangate"] != nil else {
+          throw StoreError(
+            .outdated, detail: "NATS 2.10 or newer is needed: older servers lose messages when they are killed")
+        }
+        continue
+      }
       guard isExpected(failure) else { throw failure.storeError(request.subject) }
       expected.append(stream)
     }

@@ -32,16 +32,10 @@ final class RelayChannelHandler: StreamChannelHandler {
   init(_ shared: RelayShared, framing: CoAPStreamFraming) {
     self.shared = shared
     let limits = shared.limits
-    var configuration = CoAPStreamConfiguration(framing: framing)
-    configuration.maximumMessageSize = limits.messageSize
-    configuration.requestTimeout = limits.silentTime
-    configuration.pingInterval = limits.pingInterval
-    configuration.blockwise.maximumRequestBody = limits.messageSize
-    configuration.blockwise.assemblyBytes = limits.messageSize
-    configuration.requestsInFlight = limits.window + limits.chunkWindow
     rate = RateLimit(perSecond: limits.envelopesPerSecond, burst: limits.envelopesInBurst, now: shared.clock())
     super.init(
-      configuration, messageTime: limits.messageTime, silentTime: limits.silentTime, clock: shared.clock)
+      framing == .tcp ? shared.tcp : shared.webSocket, messageTime: limits.messageTime, silentTime: limits.silentTime,
+      clock: shared.clock)
   }
 
   override func started(_ context: ChannelHandlerContext) {
@@ -54,6 +48,13 @@ final class RelayChannelHandler: StreamChannelHandler {
       let handler = bound.value
       if handler.session == nil { handler.end(.sessionRequired) }
     }
+  }
+
+  /// The client has its session: from now on it may be silent.
+  func opened() {
+    silence?.cancel()
+    silence = nil
+    connection.giveBackMemory()
   }
 
   override func ended(_ reason: DropReason?) {

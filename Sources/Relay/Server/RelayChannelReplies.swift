@@ -22,6 +22,7 @@ extension RelayChannelHandler {
         guard let exchange = opening else { break }
         opening = nil
         respond(exchange, CoAPResponse(.created))
+        opened()
       case .deliver(let message): deliver(message)
       case .held(let exchange, let count):
         guard let count else {

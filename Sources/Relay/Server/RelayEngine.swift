@@ -266,11 +266,8 @@ final class RelayEngine<Store: RelayStore> {
     }
     // Few of a gateway's many mailboxes hold something.
     if let holders = (try? core.store.holders()) ?? nil {
-      client.waiting.removeAll { mailbox in
-        guard !holders.contains(mailbox) else { return false }
-        served[mailbox]?.hasBacklog = false
-        return true
-      }
+      for mailbox in client.waiting where !holders.contains(mailbox) { served[mailbox]?.hasBacklog = false }
+      client.waiting = client.waiting.filter { holders.contains($0) }
     }
     clients[peer] = client
     registry.set(session.served, peer)

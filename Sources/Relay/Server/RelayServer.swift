@@ -73,6 +73,10 @@ public final class RelayServer: Sendable {
         .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
         .childChannelOption(.writeBufferWaterMark, value: .init(low: 64 << 10, high: 512 << 10))
         .childChannelOption(.maxMessagesPerRead, value: 4)
+        // A channel keeps its buffer while it is idle; one that says much gets larger ones.
+        .childChannelOption(
+          .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 256, maximum: 65_536)
+        )
         .childChannelInitializer { channel in
           channel.eventLoop.makeCompletedFuture {
             guard connections.admit(channel, limits: limits, metrics: shared.metrics) else {

@@ -1,3 +1,4 @@
+import CoAP
 import Logging
 import Wire
 
@@ -13,6 +14,9 @@ final class RelayShared: Sendable {
   let clock: @Sendable () -> Instant
   /// Whether other relays may serve whom this one does not.
   let isCluster: Bool
+  /// How connections behave, over TCP and TLS, and over WebSockets.
+  let tcp: CoAPStreamSettings
+  let webSocket: CoAPStreamSettings
 
   init(
     identity: RelayIdentity, members: RelayMembers, registry: RelayRegistry, inbox: RelayInbox, metrics: RelayMetrics,
@@ -27,5 +31,18 @@ final class RelayShared: Sendable {
     self.logger = logger
     self.clock = clock
     self.isCluster = isCluster
+    tcp = Self.settings(.tcp, limits)
+    webSocket = Self.settings(.webSocket, limits)
+  }
+
+  private static func settings(_ framing: CoAPStreamFraming, _ limits: RelayServerLimits) -> CoAPStreamSettings {
+    var configuration = CoAPStreamConfiguration(framing: framing)
+    configuration.maximumMessageSize = limits.messageSize
+    configuration.requestTimeout = limits.silentTime
+    configuration.pingInterval = limits.pingInterval
+    configuration.blockwise.maximumRequestBody = limits.messageSize
+    configuration.blockwise.assemblyBytes = limits.messageSize
+    configuration.requestsInFlight = limits.window + limits.chunkWindow
+    return CoAPStreamSettings(configuration)
   }
 }
