@@ -162,15 +162,9 @@ import Wire
   @Test func whatWasHalfDoneIsCompletedOnce() throws {
     let store = try server.store(timeout: .milliseconds(500))
     try store.serve(a)
-    // Records cannot be stored: no answer comes.
+    // Records cannot be stored: there is no stream of them.
     _ = try store.link.ask(NATSRequest(api: "STREAM.DELETE.\(store.names.seen)"))
-    let subscription = try store.link.subscribe("$JS.API.DIRECT.GET.\(store.names.seen).>") { [link = store.link] in
-      // There is none, says whoever has them.
-      try? link.send(NATSRequest(subject: $0.reply ?? "", headers: [(.status, "404")]))
-    }
-    try store.link.flush()
     for _ in 0..<3 { #expect(throws: StoreError.self) { try store.put([.sent(deposit(1), to: a, b)]) } }
-    withExtendedLifetime(subscription) {}
     try NATSStreams(store.configuration, store.names).create(on: store.link)
     #expect(try store.totalUsage().messages == 2)
     try eventually("records are answered for") { (try? store.put([.sent(deposit(2), to: b)])) != nil }
@@ -184,31 +178,29 @@ import Wire
   }
 
   @Test func aRecordWhoseAnswerWasLostKeepsWhatItVouchesFor() throws {
-    let store = try server.store(timeout: .milliseconds(500))
-    _ = try store.link.ask(NATSRequest(api: "STREAM.DELETE.\(store.names.seen)"))
-    // The nearest server knows no record yet.
-    let subscription = try store.link.subscribe("$JS.API.DIRECT.GET.\(store.names.seen).>") { [link = store.link] in
-      try? link.send(NATSRequest(subject: $0.reply ?? "", headers: [(.status, "404")]))
-    }
-    try store.link.flush()
-    let items = (1...2).map { RelayDeposit.sent(deposit($0), to: a, b) }
-    #expect(throws: StoreError.self) { try store.put(items) }
-    #expect(try store.totalUsage().messages == 4)
-    var seen = NATSStreamConfiguration(
-      name: store.names.seen, subjects: ["\(store.configuration.prefix).seen.>"], numReplicas: 1)
-    seen.allowDirect = false
-    _ = try store.link.ask(NATSRequest(api: "STREAM.CREATE.\(seen.name)", seen))
+    let store = try server.store()
+    let items = (1...2).map { RelayDeposit.sent(deposit($0), to: a) }
+    // This relay's own record, stored after it had given up waiting and before it tries again, and another relay's.
     for (item, relay) in zip(items, [store.names.relay, "another"]) {
       let key = try #require(ReplayKey(item))
       let digest = try #require(item.deduplication?.digest)
-      _ = try store.link.ask(
-        NATSRequest(subject: store.names.seen(key), bytes: digest.bytes + Array(relay.utf8)))
+      _ = try store.link.ask(NATSRequest(subject: store.names.seen(key), bytes: digest.bytes + Array(relay.utf8)))
     }
-    #expect(try store.put(items) == [.alreadyHeld, .alreadyHeld])
-    withExtendedLifetime(subscription) {}
-    // Of the other relay's message its own copies stay, wherever they are, and those of this relay go.
-    let held = try (1...4).map { try store.link.messages([$0], of: store.names.mail)[0] != nil }
-    #expect(held == [true, true, false, false])
+    var outcomes: [PutOutcome?] = []
+    var copies: [Int: [NATSRelayStore.Copy]] = [:]
+    for (index, item) in items.enumerated() {
+      let numbers = try store.store(item)
+      outcomes.append(.held(numbers: numbers.map { $0 }, refused: []))
+      copies[index] = [
+        .init(
+          item: index, place: 0, mailbox: a, request: NATSRequest(subject: ""), result: .stored(numbers[0]),
+          isRemembered: true)
+      ]
+    }
+    try store.record(items, &outcomes, copies)
+    #expect(outcomes == [.alreadyHeld, .alreadyHeld])
+    // The other relay's message has copies of its own.
+    #expect(try store.link.messages([1, 2], of: store.names.mail).map { $0 != nil } == [true, false])
   }
 
   @Test func ofTwoMessagesWithOneNumberOneCounts() throws {

@@ -28,8 +28,16 @@ struct NATSMessage: Sendable {
   /// Whether it says that nobody can answer now: nobody is there, or JetStream has no leader.
   var isUnavailable: Bool {
     if let status { return status == 503 }
-    guard bytes.count < 512, bytes.first == UInt8(ascii: "{") else { return false }
-    return bytes.indices.contains { bytes[$0...].starts(with: #""code":503"#.utf8) }
+    return isShort(with: #""code":503"#)
+  }
+
+  /// Whether JetStream says that there is no such message.
+  var isMessageNotFound: Bool { status == nil && isShort(with: #""err_code":10037"#) }
+
+  /// Whether it is an answer in JSON that is too short for a message, and holds a text.
+  private func isShort(with text: String) -> Bool {
+    guard bytes.count < 256, bytes.first == UInt8(ascii: "{") else { return false }
+    return bytes.indices.contains { bytes[$0...].starts(with: text.utf8) }
   }
 }
 

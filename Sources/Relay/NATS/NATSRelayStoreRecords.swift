@@ -52,8 +52,8 @@ extension NATSRelayStore {
     unrecorded[key] = Unrecorded(digest: digest, numbers: numbers)
   }
 
-  /// What the records say, by index, of those that have one. Asked of whichever server is nearest: where that does not know
-  /// a record yet, storing it finds it.
+  /// What the records say, by index, of those that have one. Asked of the server that leads: another one may have fallen behind
+  /// and know nothing of what was taken.
   func recorded(_ items: [RelayDeposit]) throws(StoreError) -> [PutOutcome?] {
     var outcomes = [PutOutcome?](repeating: nil, count: items.count)
     var keyed: [(index: Int, digest: Bytes32)] = []
@@ -61,15 +61,13 @@ extension NATSRelayStore {
     for (index, item) in items.enumerated() {
       guard let key = ReplayKey(item), let digest = item.deduplication?.digest else { continue }
       keyed.append((index, digest))
-      requests.append(NATSRequest(api: "DIRECT.GET.\(names.seen).\(names.seen(key))"))
+      requests.append(recordRequest(key))
     }
     for (((index, digest), request), answer) in zip(zip(keyed, requests), try link.exchange(requests)) {
-      let record = try link.answer(to: request, in: answer)
-      guard record.status != 404 else { continue }
-      guard record.status == nil, let known = Record(record.bytes)?.digest else {
-        throw StoreError(.failed, detail: "NATS, \(request.subject): no replay record")
-      }
-      outcomes[index] = known == digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes)
+      // Nearly all of them.
+      if answer?.isMessageNotFound == true { continue }
+      guard let known = try record(in: try link.found(answer, of: request)) else { continue }
+      outcomes[index] = known.digest == digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes)
     }
     return outcomes
   }
@@ -121,11 +119,17 @@ extension NATSRelayStore {
     return record
   }
 
-  /// A replay record, from the server that leads.
   private func record(of key: ReplayKey) throws(StoreError) -> Record? {
-    let request = NATSRequest(
+    try record(in: try link.find(recordRequest(key)))
+  }
+
+  private func recordRequest(_ key: ReplayKey) -> NATSRequest {
+    NATSRequest(
       api: "STREAM.MSG.GET.\(names.seen)", NATSGetRequest(seq: nil, lastBySubj: names.seen(key), nextBySubj: nil))
-    guard let message = try link.find(request)?.message else { return nil }
+  }
+
+  private func record(in answer: NATSAnswer?) throws(StoreError) -> Record? {
+    guard let message = answer?.message else { return nil }
     guard let record = message.data.flatMap({ Record([UInt8]($0)) }) else {
       throw StoreError(.corrupt, detail: "NATS, \(message.subject): no digest")
     }

@@ -195,7 +195,12 @@ extension NATSLink {
 
   /// Asks, and throws what is answered as an error, but for `nil` where nothing was found.
   func find(_ request: NATSRequest, timeout: Duration? = nil) throws(StoreError) -> NATSAnswer? {
-    let answer = try parse(try exchange([request], timeout: timeout).first ?? nil, of: request)
+    try found(try exchange([request], timeout: timeout).first ?? nil, of: request)
+  }
+
+  /// What an answer says of what was looked for; `nil` where nothing was found. Throws what is answered as another error.
+  func found(_ message: NATSMessage?, of request: NATSRequest) throws(StoreError) -> NATSAnswer? {
+    let answer = try parse(message, of: request)
     guard let failure = answer.error else { return answer }
     guard failure.isNotFound else { throw failure.storeError(request.subject) }
     return nil

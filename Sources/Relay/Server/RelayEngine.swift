@@ -14,11 +14,11 @@ final class RelayEngine<Store: RelayStore> {
   let metrics: RelayMetrics
   let limits: RelayServerLimits
   let logger: Logger
-  private let clock: @Sendable () -> Instant
-  private var core: RelayCore<Store>
-  private var clients: [RelayPeer: Client] = [:]
+  let clock: @Sendable () -> Instant
+  var core: RelayCore<Store>
+  var clients: [RelayPeer: Client] = [:]
   private var served: [Mailbox: Served] = [:]
-  private var replies: [RelayPeer: [RelayReply]] = [:]
+  var replies: [RelayPeer: [RelayReply]] = [:]
   private var isStopping = false
   private var isAvailable = true
   /// When a store that had failed was tried last.
@@ -203,43 +203,6 @@ final class RelayEngine<Store: RelayStore> {
     } catch { logger.debug("\(error)") }
   }
 
-  // MARK: Access lists
-
-  /// Obeys what other relays have stored and nobody told: before there was anybody to tell, or while the store was away.
-  private func adoptStoredLists() {
-    for (name, bytes) in (try? core.store.values(withPrefix: RelayKey.accessList)) ?? [] {
-      if core.adopt(accessList: name, bytes) { obey() }
-    }
-  }
-
-  private func accept(_ envelope: SignedEnvelope, _ peer: RelayPeer, _ ticket: RelayTicket) {
-    var outcome: SubmitOutcome
-    do throws(ParseError) {
-      outcome = try core.accept(accessList: envelope, now: clock())
-    } catch {
-      core.count(error.reason)
-      outcome = .refused(error.reason)
-    }
-    metrics.count(outcome)
-    // Connections check against the new list before whoever brought it is answered.
-    if case .accepted = outcome { obey() }
-    replies[peer, default: []].append(.answer(ticket, outcome))
-  }
-
-  /// Tells everyone of a new list, and ends the sessions of those who are on it no more.
-  private func obey() {
-    members.replace(core.members)
-    for list in core.members.lists {
-      logger.notice(
-        "access list", metadata: ["epoch": "\(list.list.version.epoch)", "members": "\(list.list.entries.count)"])
-    }
-    for (peer, client) in clients where !core.members.mayServe(client.session, client.session.client) {
-      replies[peer, default: []].append(.end(.senderRevoked))
-      close(peer)
-    }
-    for mailbox in core.takeTold() { wake(mailbox) }
-  }
-
   // MARK: Connections
 
   private func open(_ session: RelaySession, _ peer: RelayPeer) {
@@ -285,7 +248,7 @@ final class RelayEngine<Store: RelayStore> {
     }
   }
 
-  private func close(_ peer: RelayPeer) {
+  func close(_ peer: RelayPeer) {
     guard let client = clients.removeValue(forKey: peer) else { return }
     for address in client.session.served where served[address.mailbox]?.peer == peer {
       served[address.mailbox] = nil
@@ -319,7 +282,7 @@ final class RelayEngine<Store: RelayStore> {
   }
 
   /// There may be something in a mailbox.
-  private func wake(_ mailbox: Mailbox) {
+  func wake(_ mailbox: Mailbox) {
     guard let state = served[mailbox] else { return }
     if !state.hasBacklog {
       served[mailbox]?.hasBacklog = true
