@@ -51,14 +51,14 @@ public struct Bytes32: Hashable, Comparable, Sendable, CustomStringConvertible, 
 
   /// The bytes, most significant first.
   public var bytes: [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(Self.length)
-    for word in [a, b, c, d] {
-      for shift in stride(from: 56, through: 0, by: -8) {
-        bytes.append(UInt8(truncatingIfNeeded: word >> shift))
-      }
-    }
-    return bytes
+    // Thirty-two bytes can always be written.
+    (try? encoded()) ?? []
+  }
+
+  /// The words as they are in memory in network byte order.
+  @inlinable
+  public var bigEndian: (UInt64, UInt64, UInt64, UInt64) {
+    (a.bigEndian, b.bigEndian, c.bigEndian, d.bigEndian)
   }
 
   @inlinable

@@ -8,8 +8,9 @@ extension SQLiteStore {
     guard !mailboxes.isEmpty else { return [] }
     return try together { () throws(StoreError) -> [UInt64] in
       let numbers = try run { database in
-        let body = try Self.insert(deposit, links: mailboxes.count, database)
-        return try mailboxes.map { try Self.link(deposit, body: body, to: $0, database) }
+        var rows = try MessageRows(database)
+        let body = try rows.insert(deposit, links: mailboxes.count)
+        return try mailboxes.map { try Self.link(deposit, body: body, to: $0, &rows, database) }
       }
       total = total + Usage(messages: mailboxes.count, bytes: deposit.bytes.count)
       return numbers
@@ -18,7 +19,7 @@ extension SQLiteStore {
 
   /// A message in one mailbox, under its next number.
   private static func link(
-    _ deposit: Deposit, body: Int64, to mailbox: Mailbox, _ database: Database
+    _ deposit: Deposit, body: Int64, to mailbox: Mailbox, _ rows: inout MessageRows, _ database: Database
   ) throws -> UInt64 {
     let row = try Row.fetchOne(
       database.cachedStatement(
@@ -31,28 +32,8 @@ extension SQLiteStore {
     guard let row else { throw StoreError(.failed, detail: "mailbox row missing") }
     let (id, number): (Int64, Int64) = (row[0], row[1])
     let given = UInt64(bitPattern: number)
-    try hold(body, deposit, in: id, given, database)
+    try rows.hold(body, deposit, in: id, given)
     return given
-  }
-
-  /// The bytes of a message, which `links` mailboxes will hold; their row.
-  static func insert(_ deposit: Deposit, links: Int, _ database: Database) throws -> Int64 {
-    try database.cachedStatement(
-      sql: """
-        INSERT INTO body(sender, seq, topic, class, accepted, expires, receipt, links, bytes)
-        VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """
-    ).execute(arguments: [
-      deposit.sender.data, deposit.seq.bits, deposit.topic?.bits, Int64(deposit.protectionClass),
-      deposit.accepted.microseconds, deposit.expires?.microseconds, deposit.receiptWanted, links, Data(deposit.bytes),
-    ])
-    return database.lastInsertedRowID
-  }
-
-  /// The message `body` in the mailbox of a row.
-  static func hold(_ body: Int64, _ deposit: Deposit, in box: Int64, _ number: UInt64, _ database: Database) throws {
-    try database.cachedStatement(sql: "INSERT INTO held(mailbox, number, body, class) VALUES(?, ?, ?, ?)")
-      .execute(arguments: [box, number.bits, body, Int64(deposit.protectionClass)])
   }
 
   @discardableResult

@@ -9,7 +9,9 @@ extension SQLiteStore {
 
   func appendJournal(_ bytes: [UInt8]) throws(StoreError) {
     try run { database in
-      try database.cachedStatement(sql: "INSERT INTO journal(bytes) VALUES(?)").execute(arguments: [Data(bytes)])
+      var rows = try RowStatement(database, "INSERT INTO journal(bytes) VALUES(?)")
+      rows.bind(bytes)
+      try rows.run()
     }
   }
 
@@ -37,11 +39,12 @@ extension SQLiteStore {
   private static func replay(_ entry: JournalEntry, _ database: Database) throws {
     switch entry {
     case .put(let deposit, let names):
-      let body = try insert(deposit, links: names.count, database)
+      var rows = try MessageRows(database)
+      let body = try rows.insert(deposit, links: names.count)
       for name in names {
         let box = try settle(
           name.mailbox, last: name.number, Usage(messages: 1, bytes: deposit.bytes.count), database)
-        try hold(body, deposit, in: box, name.number, database)
+        try rows.hold(body, deposit, in: box, name.number)
       }
     case .remove(let name): _ = try take(name.number, in: name.mailbox, database)
     case .record(let digest, let key): try record(digest, for: key, database)
@@ -61,11 +64,12 @@ extension SQLiteStore {
           boxes[mailbox] = try Self.settle(
             mailbox, last: box.last, Usage(messages: live.count, bytes: live.reduce(0, +)), database)
         }
+        var rows = try MessageRows(database)
         for (_, body) in unsettled.bodies.sorted(by: { $0.key < $1.key }) {
-          let id = try Self.insert(body.deposit, links: body.held.count, database)
+          let id = try rows.insert(body.deposit, links: body.held.count)
           for name in body.held {
             guard let box = boxes[name.mailbox] else { throw StoreError(.failed, detail: "mailbox row missing") }
-            try Self.hold(id, body.deposit, in: box, name.number, database)
+            try rows.hold(id, body.deposit, in: box, name.number)
           }
         }
         for (sender, records) in unsettled.records {
@@ -99,9 +103,12 @@ extension SQLiteStore {
   private static func record(_ digests: [UInt64: Bytes32], _ sender: Unsettled.Sender, _ database: Database) throws {
     guard !digests.isEmpty else { return }
     let window = try window(sender, adding: digests.count, database)
-    let statement = try database.cachedStatement(sql: "INSERT INTO replay(window, seq, digest) VALUES(?, ?, ?)")
+    var rows = try RowStatement(database, "INSERT INTO replay(window, seq, digest) VALUES(?, ?, ?)")
     for (seq, digest) in digests.sorted(by: { $0.key < $1.key }) {
-      try statement.execute(arguments: [window, seq.ordered, digest.data])
+      rows.bind(window)
+      rows.bind(seq.ordered)
+      rows.bind(digest)
+      try rows.run()
     }
   }
 
@@ -155,5 +162,47 @@ extension SQLiteStore {
       let free = try Int.fetchOne(database.cachedStatement(sql: "PRAGMA freelist_count")) ?? 0
       return size * (pages - free)
     }
+  }
+}
+
+/// Writes messages and where they are held.
+struct MessageRows {
+  private let database: Database
+  private var bodies: RowStatement
+  private var held: RowStatement
+
+  init(_ database: Database) throws {
+    self.database = database
+    bodies = try RowStatement(
+      database,
+      """
+      INSERT INTO body(sender, seq, topic, class, accepted, expires, receipt, links, bytes)
+      VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """)
+    held = try RowStatement(database, "INSERT INTO held(mailbox, number, body, class) VALUES(?, ?, ?, ?)")
+  }
+
+  /// A message; its row.
+  mutating func insert(_ deposit: Deposit, links: Int) throws -> Int64 {
+    bodies.bind(deposit.sender)
+    bodies.bind(deposit.seq.bits)
+    bodies.bind(deposit.topic?.bits)
+    bodies.bind(Int64(deposit.protectionClass))
+    bodies.bind(deposit.accepted.microseconds)
+    bodies.bind(deposit.expires?.microseconds)
+    bodies.bind(deposit.receiptWanted ? 1 : 0)
+    bodies.bind(Int64(links))
+    bodies.bind(deposit.bytes)
+    try bodies.run()
+    return database.lastInsertedRowID
+  }
+
+  /// The message `body` in the mailbox of a row.
+  mutating func hold(_ body: Int64, _ deposit: Deposit, in box: Int64, _ number: UInt64) throws {
+    held.bind(box)
+    held.bind(number.bits)
+    held.bind(body)
+    held.bind(Int64(deposit.protectionClass))
+    try held.run()
   }
 }

@@ -1,5 +1,6 @@
 import Dispatch
 import Envelope
+import Foundation
 import Logging
 import Queue
 import Synchronization
@@ -20,6 +21,8 @@ final class RelayEngine<Store: RelayStore> {
   private var served: [Mailbox: Served] = [:]
   var replies: [RelayPeer: [RelayReply]] = [:]
   private var isStopping = false
+  /// Envelopes since work was taken.
+  private var stored = 0
   private var isAvailable = true
   /// When a store that had failed was tried last.
   private var tried: Instant?
@@ -53,6 +56,7 @@ final class RelayEngine<Store: RelayStore> {
   func run() {
     adoptStoredLists()
     while true {
+      gather()
       let work = inbox.take(timeout: deadline())
       take(work)
       expire()
@@ -61,6 +65,13 @@ final class RelayEngine<Store: RelayStore> {
       publish()
       if isStopping { return }
     }
+  }
+
+  /// Under load, lets more come before the next sync: each costs the same, for one envelope or for a hundred.
+  private func gather() {
+    let isBusy = stored >= limits.envelopesWorthWaiting
+    stored = 0
+    if isBusy { Thread.sleep(forTimeInterval: Double(limits.gatherTime.nanoseconds) / 1e9) }
   }
 
   private func deadline() -> DispatchTime {
@@ -118,6 +129,7 @@ final class RelayEngine<Store: RelayStore> {
       do throws(StoreError) { try core.store.confirm(names) } catch { unconfirmed = names }
     }
     metrics.committed(group.submits.count, since: begun)
+    stored += group.submits.count
     for (submit, outcome) in zip(group.submits, result.outcomes) {
       metrics.count(outcome)
       replies[submit.1, default: []].append(.answer(submit.2, outcome))

@@ -25,6 +25,10 @@ public struct RelayServerLimits: Sendable, Hashable {
   public var waitingBytesOfAll = 256 << 20
   /// Envelopes that are stored at one sync.
   public var envelopesInGroup = 1024
+  /// After a group of so many, the next one is waited for a little: ``gatherTime``.
+  public var envelopesWorthWaiting = 16
+  /// How long more envelopes are waited for under load before they are stored together; none are when there is little to do.
+  public var gatherTime: Duration = .milliseconds(4)
   /// Envelopes on their way to a client, and their bytes, before the first is answered.
   public var window = 64
   public var windowBytes = 256 << 10

@@ -121,6 +121,10 @@ struct RelayConfigurationFile {
     try number("waiting-bytes-per-connection", 1024...(1 << 30), \.waitingBytes)
     try number("waiting-bytes", 1024...(1 << 40), \.waitingBytesOfAll)
     try number("envelopes-per-commit", 1...100_000, \.envelopesInGroup)
+    try number("gather-from", 1...100_000, \.envelopesWorthWaiting)
+    if let time = try section.integer("gather-milliseconds", in: 0...1000) {
+      server.limits.gatherTime = .milliseconds(time)
+    }
     try number("window", 1...4096, \.window)
     try number("window-bytes", 1024...(1 << 30), \.windowBytes)
     try number("chunk-window", 1...4096, \.chunkWindow)
