@@ -96,17 +96,21 @@ class Load:
 
         return answered
 
-    def is_right(self, recipient, data):
+    def checked(self, recipient, data, complain):
+        """The name of what a recipient is handed; complains of what nobody sent it."""
         address, sequence = lab.name_of(data)
         sender = self.by_address.get(address)
         to, sent = sender.envelopes.get(sequence, ((), None)) if sender else ((), None)
         if sent != data or recipient.identity not in to:
-            self.violation(f"round {self.number}: {recipient.identity.name} is handed what nobody sent it: {sequence}")
+            complain(f"{recipient.identity.name} is handed what nobody sent it: {sequence}")
         return address, sequence
 
     def take(self, recipient):
+        def complain(text):
+            self.violation(f"round {self.number}: {text}")
+
         def take(data):
-            name = self.is_right(recipient, data)
+            name = self.checked(recipient, data, complain)
             if recipient.mode == MUTE:
                 return None
             # Noted before it is answered.
@@ -195,13 +199,14 @@ class Load:
         await self.after.start()
         url, relay = self.after.urls[0], self.group.relay
         had = {recipient.identity.name: collections.Counter() for recipient in self.recipients}
-        refused = []
+        refused, wrong = [], []
 
         def take(recipient):
             counts = had[recipient.identity.name]
 
             def take(data):
-                counts[self.is_right(recipient, data)] += 1
+                # A disk that ignores syncs may hold anything: the cut is bad then, and nothing else.
+                counts[self.checked(recipient, data, wrong.append)] += 1
                 self.step.set()
                 return True
 
@@ -239,6 +244,8 @@ class Load:
             client.abort()
         self.after.kill()
         twice = [name for counts in had.values() for name, count in counts.items() if count > 1]
+        if wrong:
+            raise lab.Violation(wrong[0])
         if refused:
             raise lab.Violation(f"what was acknowledged is refused: {refused[0]}")
         if twice:
