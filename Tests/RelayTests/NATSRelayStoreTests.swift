@@ -193,8 +193,7 @@ import Wire
       outcomes.append(.held(numbers: numbers.map { $0 }, refused: []))
       copies[index] = [
         .init(
-          item: index, place: 0, mailbox: a, request: NATSRequest(subject: ""), result: .stored(numbers[0]),
-          isRemembered: true)
+          item: index, place: 0, mailbox: a, request: NATSRequest(subject: ""), result: .stored(numbers[0]))
       ]
     }
     try store.record(items, &outcomes, copies)

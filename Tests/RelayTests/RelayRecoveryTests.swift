@@ -55,11 +55,11 @@ import Wire
     let peer = RelayPeer(id: 1, eventLoop: MultiThreadedEventLoopGroup.singleton.next()) { _ in }
     store.cutPower(afterWrites: 1)
     inbox.put(.submit(admitted, peer, RelayTicket(.token(.init(), noResponse: 0))))
-    /// One round of the engine, which is told to stop in each.
+    /// One turn of the engine.
     func round(after seconds: Int64) -> Bool {
       time.now.withLock { $0 = $0.advanced(by: .seconds(seconds)) }
-      inbox.put(.stop)
-      engine.run()
+      inbox.put(.status { _ in })
+      engine.turn()
       return metrics.isReady
     }
     #expect(!round(after: 0))

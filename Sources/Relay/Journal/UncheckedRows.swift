@@ -53,7 +53,11 @@ struct RowStatement {
 
   /// Writes the row. Throws ``GRDB/DatabaseError`` as GRDB would.
   mutating func run() throws {
-    defer { (bound, failure) = (0, SQLITE_OK) }
+    defer {
+      (bound, failure) = (0, SQLITE_OK)
+      // What was bound would stay in memory.
+      unsafe sqlite3_clear_bindings(statement.sqliteStatement)
+    }
     var code = failure
     if code == SQLITE_OK {
       let status = unsafe sqlite3_step(statement.sqliteStatement)

@@ -13,6 +13,8 @@ final class NATSLink: Sendable {
   /// Set once, right after the link was made.
   private let parts = Mutex<(connection: NATSConnection, replies: NATSSubscription)?>(nil)
 
+  /// Requests that are sent together.
+  private static let atOnce = 1000
   /// After how long a request that may come twice is sent again; doubled each time.
   private static let patience = Duration.milliseconds(500)
 
@@ -91,6 +93,11 @@ final class NATSLink: Sendable {
   /// A request to a stream that is electing its leader is lost: one that may come twice is sent again until somebody answers.
   func exchange(_ requests: [NATSRequest], timeout: Duration? = nil) throws(StoreError) -> [NATSMessage?] {
     guard !requests.isEmpty else { return [] }
+    // A server that has too many requests waiting drops all of them.
+    guard requests.count <= NATSLink.atOnce else {
+      let answers = try exchange(Array(requests[..<NATSLink.atOnce]), timeout: timeout)
+      return answers + (try exchange(Array(requests[NATSLink.atOnce...]), timeout: timeout))
+    }
     let connection = try connected()
     let batch = state.withLock { state in
       let batch = Batch(first: state.last + 1, requests)
@@ -116,7 +123,7 @@ final class NATSLink: Sendable {
       for token in waiting where batch.repeatable[Int(token - batch.first)] {
         try connection.publish(requests[Int(token - batch.first)], reply: inbox + "\(token)")
       }
-      try? connection.flush(wait)
+      try? connection.flush(min(wait, pause))
     }
     return batch.answers.withLock { $0.messages }
   }

@@ -39,8 +39,6 @@ extension NATSRelayStore {
     var mailbox: Mailbox
     var request: NATSRequest
     var result: Result = .untried
-    /// An earlier try of this relay has stored it.
-    var isRemembered = false
 
     enum Result {
       case untried
@@ -68,10 +66,7 @@ extension NATSRelayStore {
       let before = unrecorded(item)
       for (place, mailbox) in item.mailboxes.enumerated() where !item.mailboxes[..<place].contains(mailbox) {
         var copy = Copy(item: index, place: place, mailbox: mailbox, request: request(item.deposit, for: mailbox))
-        if let number = before[mailbox] {
-          copy.result = .stored(number)
-          copy.isRemembered = true
-        }
+        if let number = before[mailbox] { copy.result = .stored(number) }
         copies.append(copy)
       }
     }

@@ -93,11 +93,11 @@ extension NATSRelayStore {
       do throws(StoreError) {
         if let other = try other(message, of: request, key: keyed.key) {
           outcomes[keyed.index] = other.digest == keyed.digest ? .alreadyHeld : .refused(.envelopeReplayOtherBytes)
-          // Stored twice; or the sender signed two messages with one number, and the other one counts. But what this relay
-          // stored before its own record, whose answer was lost, is what the record vouches for.
-          let isOwn = other.digest == keyed.digest && other.relay == names.relay
-          let superfluous = (copies[keyed.index] ?? []).filter { !(isOwn && $0.isRemembered) }
-          try link.delete(superfluous.compactMap(\.number), from: names.mail)
+          // Stored twice; or the sender signed two messages with one number, and the other one counts. But a record of this
+          // relay's own, whose answer was lost, may vouch for just these copies.
+          if other.digest != keyed.digest || other.relay != names.relay {
+            try link.delete((copies[keyed.index] ?? []).compactMap(\.number), from: names.mail)
+          }
         }
         unrecorded[keyed.key] = nil
       } catch {

@@ -55,16 +55,20 @@ final class RelayEngine<Store: RelayStore> {
   /// Runs until it is told to stop; what was put before that is done.
   func run() {
     adoptStoredLists()
-    while true {
-      gather()
-      let work = inbox.take(timeout: deadline())
-      take(work)
-      expire()
-      tryAgain()
-      flush()
-      publish()
-      if isStopping { return }
-    }
+    while !isStopping { turn() }
+  }
+
+  /// Waits for work, does it, and what is due.
+  func turn() {
+    gather()
+    let work = inbox.take(timeout: deadline())
+    take(work)
+    // A cluster that does not answer would be waited for.
+    if isStopping { return flush() }
+    expire()
+    tryAgain()
+    flush()
+    publish()
   }
 
   /// Under load, lets more come before the next sync: each costs the same, for one envelope or for a hundred.
@@ -196,7 +200,11 @@ final class RelayEngine<Store: RelayStore> {
     if !available { failed = now }
     guard available != isAvailable else { return }
     // Of a cluster one stream may work while another has no leader: not well and ill by turns.
-    if available, let failed, failed <= now, failed.duration(to: now) < .seconds(1) { return }
+    if available, let failed, failed <= now, failed.duration(to: now) < .seconds(1) {
+      // Soon enough.
+      tried = now.advanced(by: .seconds(-4))
+      return
+    }
     isAvailable = available
     metrics.set(ready: available)
     tried = available ? nil : now
@@ -207,12 +215,14 @@ final class RelayEngine<Store: RelayStore> {
   private func tryAgain() {
     guard !isAvailable, let tried else { return }
     let now = clock()
-    guard tried.duration(to: now) >= .seconds(5) else { return }
-    self.tried = now
+    // A clock that was set back says nothing.
+    guard tried > now || tried.duration(to: now) >= .seconds(5) else { return }
     do throws(StoreError) {
       try core.probe()
       note(available: true)
     } catch { logger.debug("\(error)") }
+    // From the end of the attempt, which may have waited long for an answer.
+    if !isAvailable { self.tried = clock() }
   }
 
   // MARK: Connections
@@ -387,7 +397,7 @@ final class RelayEngine<Store: RelayStore> {
     let now = clock()
     if let published, published <= now, published.duration(to: now) < .seconds(1) { return }
     published = now
-    guard let usage = try? core.store.totalUsage() else { return }
+    guard isAvailable, let usage = try? core.store.totalUsage() else { return }
     metrics.held(usage)
   }
 }
