@@ -27,9 +27,7 @@ extension SQLiteStore {
   }
 
   static func record(_ digest: Bytes32, for key: ReplayKey, _ database: Database) throws {
-    let window = try window(.init(scope: key.scope, address: key.sender), adding: 1, database)
-    try database.cachedStatement(sql: "INSERT INTO replay(window, seq, digest) VALUES(?, ?, ?)")
-      .execute(arguments: [window, key.seq.ordered, digest.data])
+    try record([key.seq: digest], .init(scope: key.scope, address: key.sender), database)
   }
 
   /// Counts records to a sender's; the row of his.

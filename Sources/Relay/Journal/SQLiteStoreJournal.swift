@@ -100,7 +100,7 @@ extension SQLiteStore {
   }
 
   /// The replay records of one sender, which are all new.
-  private static func record(_ digests: [UInt64: Bytes32], _ sender: Unsettled.Sender, _ database: Database) throws {
+  static func record(_ digests: [UInt64: Bytes32], _ sender: Unsettled.Sender, _ database: Database) throws {
     guard !digests.isEmpty else { return }
     let window = try window(sender, adding: digests.count, database)
     var rows = try RowStatement(database, "INSERT INTO replay(window, seq, digest) VALUES(?, ?, ?)")
